@@ -1,0 +1,44 @@
+# make demo   install and run the main job on what comes with bench
+# make test   install for development and run the tests
+# make lint   formatting, style, types, layers
+# make perf   benchmarks (ratios; minutes), written to results/performance/
+# make simulate  the simulations behind the verdicts, with more repeats than the tests take
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint perf simulate clean
+
+demo: $(VENV)/.runtime
+	$(BIN)/bench run --suite faces
+
+test: $(VENV)/.development
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.development
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+perf: $(VENV)/.development
+	$(BIN)/python tests/performance/throughput.py
+	$(BIN)/python tests/performance/drawing.py
+
+simulate: $(VENV)/.development
+	$(BIN)/python tests/performance/simulate_verdicts.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.development: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/.runtime
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

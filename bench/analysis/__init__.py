@@ -1,0 +1,1 @@
+"""From records to verdicts and standings: pure functions, no files, no printing."""

@@ -1,0 +1,144 @@
+"""Standings: the rows of a leaderboard, ranked where they are complete."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.analysis.scores import CellScores, all_cell_scores
+from bench.analysis.statistics import t_interval
+from bench.analysis.transfer import MethodTransfer, Outcome, transfer
+from bench.runs.plan import Cell, PlannedRun, SuitePlan
+from bench.runs.records import Record
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell of a leaderboard: mean over seeds, its 95 % interval over seeds, seeds there are, and the verdict."""
+
+    cell: Cell
+    metric: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    expected: int
+    outcome: Outcome | None
+    absent: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one seed of a row takes, over all runs that make it up; means over seeds."""
+
+    runs: int
+    steps: float
+    images: float
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method with a backbone. `average` is the mean of all entries; None, and no rank, where one is incomplete."""
+
+    backbone: str
+    method: str
+    entries: tuple[Entry, ...]
+    average: float | None
+    rank: int | None
+    transfer: MethodTransfer | None
+    cost: Cost | None
+
+
+@dataclass(frozen=True)
+class Standings:
+    """A leaderboard's content. `columns` are (data set, task, metric); `fingerprint` stands for all its runs."""
+
+    suite: str
+    title: str
+    provenance: str
+    budget: str
+    seeds: int
+    columns: tuple[tuple[str, str, str], ...]
+    rows: tuple[Row, ...]
+    data: dict[str, str]
+    chance: dict[str, float]
+    others: int
+
+
+def standings(plan: SuitePlan, records: Mapping[str, Record], *, others: int = 0) -> Standings:
+    """Rank the rows of a plan by the mean of their primary metrics over all (data set, task).
+
+    `records` by run id; `others` is how many records of the suite with other fingerprints were left out.
+    """
+    scores = all_cell_scores(plan, records)
+    verdicts = transfer(plan, records)
+    outcomes = {verdict.cell: verdict.outcome for verdict in verdicts.verdicts if verdict.seeds}
+    by_method = {(m.backbone, m.method): m for m in verdicts.methods}
+    columns = tuple(dict.fromkeys((c.dataset, c.task, metric) for c, metric in scores))
+    rows = []
+    for backbone in plan.suite.backbones:
+        for method in plan.suite.methods:
+            mine = [s for (c, _), s in scores.items() if (c.backbone, c.method) == (backbone.name, method.name)]
+            if mine:
+                entries = tuple(_entry(s, len(plan.runs_of(s.cell)), outcomes.get(s.cell)) for s in mine)
+                average = _average(entries) if all(s.complete for s in mine) and len(mine) == len(columns) else None
+                judged = by_method.get((backbone.name, method.name))
+                cost = _cost(plan, records, backbone.name, method.name)
+                rows.append(Row(backbone.name, method.name, entries, average, None, judged, cost))
+    data = {s.dataset: s.data for run in plan.runs for s in run.spec.sources}
+    return Standings(
+        plan.name,
+        plan.suite.spec.title,
+        plan.provenance,
+        plan.suite.budget.name,
+        len(plan.seeds),
+        columns,
+        _ranked(rows),
+        data,
+        {name: task.chance for name, task in plan.suite.tasks.items()},
+        others,
+    )
+
+
+def _entry(scores: CellScores, expected: int, outcome: Outcome | None) -> Entry:
+    values = list(scores.values.values())
+    low, high = t_interval(values)
+    absent = tuple(sorted(set(scores.absent.values())))
+    mean = float(np.mean(values)) if values else None
+    return Entry(scores.cell, scores.metric, mean, _number(low), _number(high), len(values), expected, outcome, absent)
+
+
+def _average(entries: tuple[Entry, ...]) -> float:
+    return float(np.mean([entry.mean for entry in entries if entry.mean is not None]))
+
+
+def _ranked(rows: list[Row]) -> tuple[Row, ...]:
+    """Complete rows by average, best first and equals alike, then the incomplete ones in their order."""
+    complete = sorted((r for r in rows if r.average is not None), key=lambda r: -(r.average or 0.0))
+    ranked = []
+    for row in complete:
+        better = sum((other.average or 0.0) > (row.average or 0.0) for other in complete)
+        ranked.append(Row(**{**row.__dict__, "rank": better + 1}))
+    return (*ranked, *(row for row in rows if row.average is None))
+
+
+def _cost(plan: SuitePlan, records: Mapping[str, Record], backbone: str, method: str) -> Cost | None:
+    """Cost of one seed; None while a run of the row is missing."""
+    runs: list[PlannedRun] = [r for r in plan.runs if (r.backbone, r.method) == (backbone, method)]
+    found = [records[r.spec.id] for r in runs if r.spec.id in records]
+    costs = [record.cost for record in found if record.cost is not None]
+    if not runs or len(costs) < len(runs):
+        return None
+    seeds = len(plan.seeds)
+    minutes = sum(sum(cost.seconds.values()) for cost in costs) / 60
+    return Cost(
+        len(runs) // seeds, sum(c.steps for c in costs) / seeds, sum(c.images for c in costs) / seeds, minutes / seeds
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

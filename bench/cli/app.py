@@ -1,0 +1,84 @@
+"""The command `bench`: its groups of commands, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+import bench
+from bench.cli import data, results, run, specs
+from bench.cli.options import errors
+from bench.errors import BenchError, InfrastructureError, Interrupted, is_infrastructure
+
+app = typer.Typer(
+    name="bench",
+    help="Does learning these tasks together help or harm each of them? Specs in, verdicts and tables out.\n\n"
+    "Example: bench run --suite faces",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+specs.register(app)
+run.register(app)
+results.register(app)
+app.add_typer(data.app, name="data")
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"bench {bench.__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; every deliberate error ends in its message, its hint and its exit code."""
+    # Nothing is fetched from a hub while a suite runs, and libraries keep their progress bars to themselves.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        app()
+    except BenchError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        _fail(Interrupted("stopped at once; finished runs are kept, unfinished ones go on from their last checkpoint"))
+    except BrokenPipeError:
+        # The reader has gone (`bench list | head`): not an error, and nobody is left to read a message.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except OSError as error:
+        if not is_infrastructure(error):
+            _crash(error)
+        _fail(InfrastructureError(f"the machine failed: {error}", hint="free some space or mend the disk, then repeat"))
+    except Exception as error:
+        _crash(error)
+
+
+def _fail(error: BenchError) -> None:
+    console = errors()
+    console.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+    if error.hint:
+        console.print(f"[bold]what to do:[/] {escape(error.hint)}", highlight=False, soft_wrap=True)
+    raise SystemExit(error.exit_code)
+
+
+def _crash(error: Exception) -> None:
+    traceback.print_exception(error)
+    console = errors()
+    console.print(
+        f"[bold red]internal fault:[/] {escape(type(error).__name__)}: {escape(str(error))}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(
+        "[bold]what to do:[/] please report this with the lines above; finished runs are kept", soft_wrap=True
+    )
+    raise SystemExit(1)

@@ -1,0 +1,89 @@
+"""Options that several commands share, and how they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from bench.specs.catalog import Catalog
+
+Specs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--specs", metavar="DIR", help="A folder of further specs; may be given several times. [env: BENCH_SPECS]"
+    ),
+]
+Results = Annotated[
+    Path | None,
+    typer.Option("--results", metavar="DIR", help="Where results are. [env: BENCH_RESULTS; default: results]"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Budget = Annotated[str | None, typer.Option("--budget", metavar="NAME", help="Another budget than the suite's own.")]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Number of seeds, instead of the budget's.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit", min=1, help="At most so many images a split and so many steps: a trial; its numbers are kept apart."
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="NAME",
+        help="Only this backbone, method, data set or task, and the twins it needs; may be given several times.",
+    ),
+]
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite; `bench list suite` shows them.")]
+
+
+def catalog_of(folders: list[Path] | None) -> Catalog:
+    """The catalog with the folders of `--specs`; warns of files that cannot be read."""
+    from bench.specs.catalog import open_catalog
+
+    catalog = open_catalog(folders or [])
+    for problem in catalog.unreadable:
+        errors().print(f"[yellow]warning:[/] {problem}", highlight=False, soft_wrap=True)
+    return catalog
+
+
+def results_of(folder: Path | None) -> Path:
+    return (folder or Path(os.environ.get("BENCH_RESULTS") or "results")).absolute()
+
+
+def output() -> Console:
+    """Where results go. Without a terminal a table gets the width it needs."""
+    return Console(width=None if sys.stdout.isatty() else 250)
+
+
+def errors() -> Console:
+    """Where warnings, errors and progress go."""
+    return Console(stderr=True)
+
+
+def print_json(value: Any) -> None:
+    """JSON to standard output; NaN, which JSON has not, as null."""
+    sys.stdout.write(json.dumps(_plain(value), indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    from dataclasses import fields, is_dataclass
+
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and value != value:
+        return None
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    return value

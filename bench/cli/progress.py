@@ -1,0 +1,122 @@
+"""What is shown while data is prepared and runs are carried out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from bench.reports.plan import duration
+
+if TYPE_CHECKING:
+    from bench.runs.plan import PlannedRun, SuitePlan
+    from bench.runs.records import Record, RecordStore
+
+MOST_REFUSALS_SHOWN = 5
+
+
+class RunProgress:
+    """An observer of `bench.runs.execute`: two bars on a terminal, one line an event elsewhere.
+
+    The upper bar counts training images over all runs, so that its time left weighs long runs as what they are.
+    """
+
+    def __init__(self, console: Console, plans: Sequence[SuitePlan] = (), store: RecordStore | None = None) -> None:
+        from bench.runs.execute import to_do
+
+        self.console = console
+        self.waiting_for = [run for plan in plans for run in to_do(plan, store)] if store else []
+        self.work = sum(run.spec.images_seen for run in self.waiting_for)
+        self.finished_work = 0
+        self.finished_runs = 0
+        self.run_started = time.monotonic()
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._whole: TaskID | None = None
+        self._part: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        if self.waiting_for:
+            self._whole = self.bars.add_task("all runs (images)", total=self.work)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bars.stop()
+
+    def preparing(self, dataset: str, done: int, total: int) -> None:
+        if self._part is None:
+            self._part = self.bars.add_task("", total=total)
+        self.bars.update(self._part, description=f"preparing {escape(dataset)}", completed=done, total=total)
+        if done == total:
+            self._say(f"prepared {dataset}: {total} images")
+
+    def refused(self, dataset: str, refused: dict[str, str]) -> None:
+        listed = ", ".join(f"{name} ({why})" for name, why in list(refused.items())[:MOST_REFUSALS_SHOWN])
+        more = f" and {len(refused) - MOST_REFUSALS_SHOWN} more" if len(refused) > MOST_REFUSALS_SHOWN else ""
+        self.warned(f"{dataset}: {len(refused)} images were left out: {listed}{more}")
+
+    def started(self, run: PlannedRun, resumed: bool) -> None:
+        self.run_started = time.monotonic()
+        self.bars.update(self._bar(), description=escape(run.title), completed=0, total=run.spec.recipe.steps)
+        if resumed:
+            self._say(f"{run.title}: going on from its checkpoint")
+
+    def stepped(self, run: PlannedRun, done: int, total: int) -> None:
+        self.bars.update(self._bar(), completed=done)
+        if self._whole is not None:
+            self.bars.update(self._whole, completed=self.finished_work + run.spec.images_seen * done // total)
+
+    def finished(self, run: PlannedRun, record: Record) -> None:
+        self.finished_work += run.spec.images_seen
+        self.finished_runs += 1
+        outcome = record.failure.kind if record.failure else _scores(record)
+        place = f"[{self.finished_runs}/{max(len(self.waiting_for), self.finished_runs)}]"
+        self._say(f"{place} {run.title}: {outcome} ({duration(time.monotonic() - self.run_started)})")
+
+    def waiting(self, run: PlannedRun) -> None:
+        self._say(f"waiting for another bench process to end: {run.title}")
+
+    def warned(self, message: str) -> None:
+        self.console.print(f"[yellow]warning:[/] {escape(message)}", highlight=False, soft_wrap=True)
+
+    def _bar(self) -> TaskID:
+        if self._part is None:
+            self._part = self.bars.add_task("", total=None)
+        return self._part
+
+    def _say(self, line: str) -> None:
+        self.console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def _scores(record: Record) -> str:
+    found = [
+        f"{dataset}/{task} {score.value:.3f}"
+        for dataset, tasks in record.scores.items()
+        for task, metrics in tasks.items()
+        if (score := metrics[record.run.task(task).primary]).value is not None
+    ]
+    return ", ".join(found)

@@ -1,0 +1,213 @@
+"""bench transfer, leaderboard, why: what came out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from bench.cli.options import (
+    AsJson,
+    Budget,
+    Limit,
+    Only,
+    Results,
+    Seeds,
+    Specs,
+    SuiteName,
+    catalog_of,
+    errors,
+    output,
+    print_json,
+    results_of,
+)
+from bench.errors import NothingMeasured, RecordError, UnknownName
+
+if TYPE_CHECKING:
+    from bench.runs.plan import SuitePlan
+    from bench.runs.records import Record, RecordStore
+
+
+class Format(StrEnum):
+    terminal = "terminal"
+    md = "md"
+    csv = "csv"
+
+
+class Metrics(StrEnum):
+    primary = "primary"
+    all = "all"
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(transfer)
+    app.command()(leaderboard)
+    app.command()(why)
+
+
+def transfer(
+    suite: SuiteName,
+    specs: Specs = None,
+    results: Results = None,
+    budget: Budget = None,
+    seeds: Seeds = None,
+    limit: Limit = None,
+    only: Only = None,
+    metrics: Annotated[
+        Metrics, typer.Option(help="Judge primary metrics, or all; the family of tests grows along.")
+    ] = (Metrics.primary),
+    json: AsJson = False,
+) -> None:
+    """Say where learning together harms or helps, against single-task twins.
+
+    Example: bench transfer faces
+    """
+    from bench.analysis import transfer as analysis
+    from bench.reports.table import print_table
+    from bench.reports.transfer import method_table, verdict_table
+
+    reports = []
+    for one, records, _ in _measured(suite, specs, results, budget, seeds, limit, only):
+        reports.append(analysis.transfer(one, records, every_metric=metrics is Metrics.all))
+    if json:
+        print_json(reports)
+        return
+    for report in reports:
+        for table in (verdict_table(report), method_table(report)):
+            print_table(table, output())
+
+
+def leaderboard(
+    suite: SuiteName,
+    specs: Specs = None,
+    results: Results = None,
+    budget: Budget = None,
+    seeds: Seeds = None,
+    limit: Limit = None,
+    only: Only = None,
+    format: Annotated[Format, typer.Option(help="How to print.")] = Format.terminal,
+    json: AsJson = False,
+) -> None:
+    """Rank methods and backbones of a suite; rows with missing results stay unranked.
+
+    Example: bench leaderboard faces --format md
+    """
+    from bench.analysis.standings import standings
+    from bench.reports.leaderboard import leaderboard_records, leaderboard_table
+    from bench.reports.table import print_table, to_csv, to_markdown
+
+    measured = _measured(suite, specs, results, budget, seeds, limit, only)
+    boards = [standings(one, records, others=others) for one, records, others in measured]
+    if json:
+        print_json(boards)
+        return
+    for board in boards:
+        if format is Format.md:
+            typer.echo(to_markdown(leaderboard_table(board)))
+        elif format is Format.csv:
+            typer.echo(to_csv(leaderboard_records(board)), nl=False)
+        else:
+            print_table(leaderboard_table(board), output())
+
+
+def why(
+    suite: SuiteName,
+    cell: Annotated[str, typer.Argument(help="DATASET/TASK/BACKBONE/METHOD, as `bench transfer` names it.")],
+    specs: Specs = None,
+    results: Results = None,
+    budget: Budget = None,
+    seeds: Seeds = None,
+    limit: Limit = None,
+    json: AsJson = False,
+) -> None:
+    """Tell what a cell of a leaderboard stands on: runs, seeds, spec, commit, command, predictions.
+
+    Example: bench why faces disfa/action_units/resnet_micro/distribution_matching
+    """
+    from bench.runs.plan import plan
+    from bench.runs.records import RecordStore
+
+    store = RecordStore(results_of(results))
+    found = None
+    known: list[str] = []
+    for one in plan(catalog_of(specs), suite, budget=budget, seeds=seeds, limit=limit):
+        known += map(str, one.cells)
+        found = found or next(((one, c) for c in one.cells if str(c) == cell), None)
+    if found is None:
+        raise UnknownName(f"cell of suite '{suite}'", cell, known, hint="write DATASET/TASK/BACKBONE/METHOD")
+    one, chosen = found
+    records, _ = records_of(one, store)
+    metric = one.suite.tasks[chosen.task].primary
+    runs = [(seed, run.spec, records.get(run.spec.id)) for seed, run in one.runs_of(chosen).items()]
+    if json:
+        print_json([{"seed": seed, "id": spec.id, "record": record} for seed, spec, record in runs])
+        return
+    from bench.reports.plan import cell_table
+    from bench.reports.table import print_table
+
+    console = output()
+    print_table(cell_table(chosen, metric, [(seed, s.id, r) for seed, s, r in runs], one.provenance), console)
+    newest = next((record for _, _, record in reversed(runs) if record is not None), None)
+    if newest is None:
+        raise NothingMeasured(f"no run of {chosen} is recorded", hint=f"`bench run --suite {suite}` makes them")
+    lines = {
+        "command": " ".join(newest.command),
+        "packages": ", ".join(f"{name} {version}" for name, version in newest.environment["packages"].items()),
+        "hardware": ", ".join(f"{name} {value}" for name, value in newest.environment["hardware"].items()),
+        "terms": ", ".join(f"{term.name} {term.options}" for term in newest.run.terms),
+        "backbone": newest.run.backbone.model_dump_json(),
+        "recipe": newest.run.recipe.model_dump_json(),
+        "data": ", ".join(f"{s.dataset} {s.data} ({s.batch} images a step)" for s in newest.run.sources),
+    }
+    for name, text in lines.items():
+        console.print(f"[bold]{name}:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    for _, spec, record in runs:
+        mine = [p for p in record.predictions if p.file == f"{chosen.dataset}.{chosen.task}.parquet"] if record else []
+        for prediction in mine:
+            place = store.folder(spec) / prediction.file
+            console.print(
+                f"[bold]predictions:[/] {escape(str(place))} ({prediction.rows} rows)", highlight=False, soft_wrap=True
+            )
+
+
+def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], int]:
+    """Records of a plan by run id, and how many of its suite have other ids; warns of those that cannot be read."""
+    found: dict[str, Record] = {}
+    planned = {run.spec.id for run in one.runs}
+    for run in one.runs:
+        try:
+            record = store.find(run.spec)
+        except RecordError as error:
+            errors().print(f"[yellow]left out:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+            continue
+        if record is not None:
+            found[record.id] = record
+    others = sum(r.suite == one.name and r.id not in planned for r in store.records(one.provenance))
+    return found, others
+
+
+def _measured(
+    suite: str,
+    specs: list[Path] | None,
+    results: Path | None,
+    budget: str | None,
+    seeds: int | None,
+    limit: int | None,
+    only: list[str] | None,
+) -> list[tuple[SuitePlan, dict[str, Record], int]]:
+    """Plans of a suite with their records. Raises `NothingMeasured` if there is not one result."""
+    from bench.runs.plan import plan
+    from bench.runs.records import RecordStore
+
+    store = RecordStore(results_of(results))
+    plans = plan(catalog_of(specs), suite, budget=budget, seeds=seeds, limit=limit, only=only or ())
+    found = [(one, *records_of(one, store)) for one in plans]
+    if not any(record.status == "done" for _, records, _ in found for record in records.values()):
+        raise NothingMeasured(
+            f"nothing is measured yet for suite '{suite}' in {store.root}",
+            hint=f"`bench run --suite {suite}` measures it",
+        )
+    return found

@@ -1,0 +1,177 @@
+"""bench list, show, validate: what is declared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from bench.cli.options import AsJson, Specs, catalog_of, errors, output, print_json
+from bench.errors import BenchError, Problem, SpecError, UnknownName
+
+if TYPE_CHECKING:
+    from bench.specs.catalog import Catalog, Entry
+
+
+def register(app: typer.Typer) -> None:
+    app.command("list")(list_specs)
+    app.command()(show)
+    app.command()(validate)
+
+
+def list_specs(
+    kind: Annotated[
+        str | None, typer.Argument(help="suite, dataset, task, relatedness, backbone, method or budget.")
+    ] = None,
+    specs: Specs = None,
+    json: AsJson = False,
+) -> None:
+    """List what is declared.
+
+    Example: bench list suite
+    """
+    from bench.specs.catalog import KINDS
+
+    if kind is not None and kind not in KINDS:
+        raise UnknownName("kind of spec", kind, KINDS)
+    entries = [e for e in catalog_of(specs).entries if kind in (None, e.kind)]
+    order = list(KINDS)
+    entries.sort(key=lambda e: (order.index(e.kind), e.name))
+    if json:
+        print_json(entries)
+        return
+    from bench.reports.table import Table, print_table
+
+    rows = tuple((e.kind, e.name, e.title) for e in entries)
+    print_table(Table(f"{len(rows)} specs", ("kind", "name", "title"), rows), output())
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a spec, or KIND/NAME where several kinds have it.")],
+    specs: Specs = None,
+    json: AsJson = False,
+) -> None:
+    """Show one spec as it was read, with what follows from it.
+
+    Example: bench show faces
+    """
+    catalog = catalog_of(specs)
+    entry = _find(catalog, name)
+    spec = catalog.load_file(entry.file)
+    derived = _derived(entry.kind, spec)
+    if json:
+        print_json({"file": entry.file, "spec": spec, "derived": derived})
+        return
+    console = output()
+    console.print(
+        f"[bold]{entry.kind} {escape(entry.name)}[/]  {escape(str(entry.file))}", highlight=False, soft_wrap=True
+    )
+    console.print(escape(entry.file.read_text(encoding="utf-8").rstrip()), highlight=False, soft_wrap=True)
+    for key, value in derived.items():
+        console.print(f"[bold]{key}:[/] {escape(str(value))}", highlight=False, soft_wrap=True)
+
+
+def validate(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Names of specs, YAML files or folders; left out: everything.")
+    ] = None,
+    specs: Specs = None,
+    json: AsJson = False,
+) -> None:
+    """Check specs and everything that a run of them would use; all problems at once, with their places.
+
+    Example: bench validate faces
+    """
+    named = targets or []
+    paths = [Path(target) for target in named if Path(target).exists()]
+    unknown = [target for target in named if not Path(target).exists() and target.endswith((".yaml", ".yml", "/"))]
+    if unknown:
+        raise UnknownName("file", unknown[0], (), hint="give an existing file or folder")
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    catalog = _catalog_for(specs, folders)
+    chosen = _chosen(catalog, [t for t in named if Path(t) not in paths], paths, everything=not named)
+    problems = sorted(set(_problems(catalog, chosen, paths if named else None)))
+    if json:
+        print_json({"checked": chosen, "problems": problems})
+    else:
+        for problem in problems:
+            errors().print(str(problem), highlight=False, markup=False, soft_wrap=True)
+        output().print(f"{len(chosen)} specs checked, {len(problems)} problems", highlight=False)
+    if problems:
+        raise typer.Exit(SpecError.exit_code)
+
+
+def _catalog_for(specs: list[Path] | None, folders: list[Path]) -> Catalog:
+    from bench.specs.catalog import Catalog, open_catalog
+
+    catalog = open_catalog(specs or [])
+    outside = [f.resolve() for f in folders if not any(f.resolve().is_relative_to(known) for known in catalog.folders)]
+    return Catalog([*catalog.folders, *outside])
+
+
+def _chosen(catalog: Catalog, names: list[str], paths: list[Path], *, everything: bool) -> list[Entry]:
+    """The specs that are meant; a name defined twice is reported among the problems, not here."""
+    try:
+        entries = catalog.entries
+    except SpecError:
+        return []
+    if everything:
+        return list(entries)
+    chosen = [_find(catalog, name) for name in names]
+    for path in (path.resolve() for path in paths):
+        chosen += [entry for entry in entries if entry.file == path or path in entry.file.parents]
+    return list(dict.fromkeys(chosen))
+
+
+def _problems(catalog: Catalog, chosen: list[Entry], paths: list[Path] | None) -> list[Problem]:
+    from bench.runs.check import validate_spec
+
+    try:
+        problems = [p for p in catalog.unreadable if paths is None or _is_under(p.file, paths)]
+        _ = catalog.entries
+    except SpecError as error:
+        return list(error.problems)
+    for entry in chosen:
+        try:
+            problems += validate_spec(catalog, catalog.load_file(entry.file), entry.kind)
+        except SpecError as error:
+            problems += error.problems
+        except BenchError as error:
+            problems.append(Problem(entry.file, 1, 1, "", error.message))
+    return problems
+
+
+def _is_under(file: Path, paths: list[Path]) -> bool:
+    resolved = [path.resolve() for path in paths]
+    return any(file == path or path in file.parents for path in resolved)
+
+
+def _find(catalog: Catalog, name: str) -> Entry:
+    kind, _, rest = name.rpartition("/")
+    if kind:
+        return catalog.entry(kind, rest)
+    found = [entry for entry in catalog.entries if entry.name == name]
+    if not found:
+        raise UnknownName("spec", name, {entry.name for entry in catalog.entries}, hint="`bench list` shows all")
+    if len(found) > 1:
+        kinds = [f"{entry.kind}/{name}" for entry in found]
+        raise UnknownName("spec (several kinds have that name)", name, kinds, hint=f"write {' or '.join(kinds)}")
+    return found[0]
+
+
+def _derived(kind: str, spec: Any) -> dict[str, Any]:
+    """What is not in the file: sizes of a backbone, where a data set's copy is."""
+    if kind == "backbone":
+        from bench.models.network import describe
+        from bench.runs.check import run_backbone
+
+        description = describe(run_backbone(spec), spec.input_size or 64)
+        return {"parameters": f"{description.parameters:,}", "features": description.features}
+    if kind == "dataset":
+        from bench.data.copies import find_copy
+
+        copy = find_copy(spec.copy_name)
+        return {"local copy": copy or f"none (`bench data add {spec.copy_name} PATH`)"}
+    return {}

@@ -1,0 +1,1 @@
+"""From an official layout on disk, or a generated stand-in, to prepared stores and batches."""

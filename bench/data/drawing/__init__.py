@@ -1,0 +1,1 @@
+"""Pictures drawn from labels, for stand-ins."""

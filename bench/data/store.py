@@ -1,0 +1,201 @@
+"""The prepared store of a data set: images as one memory-mapped array, labels as Arrow, and a manifest.
+
+    <store>/images.npy      uint8 [n, side, side, 3], RGB
+    <store>/labels.arrow    the label table
+    <store>/manifest.json   what it is, counts, refusals, hashes; written last
+
+A store is made in a folder beside its place and moved there when complete, so it is whole or absent. When opened,
+sizes and modification times are compared with the manifest; where a time differs (a copy, or a change) the hash
+decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.data.labels import LabelTable, from_arrow, to_arrow
+from bench.errors import DataError
+from bench.specs.dataset import SPLITS
+from bench.specs.fingerprint import fingerprint
+from bench.specs.streams import uniform_of
+
+STORE_VERSION = 1
+IMAGES, LABELS, MANIFEST = "images.npy", "labels.arrow", "manifest.json"
+
+
+class StoredFile(BaseModel):
+    """Size, hash and modification time of one file of a store."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bytes: int
+    sha256: str
+    mtime_ns: int
+
+
+class Manifest(BaseModel):
+    """What a store holds and how it came to be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int
+    dataset: str
+    fingerprint: str
+    standin: bool
+    image_size: int
+    counts: dict[str, int]
+    labels: dict[str, tuple[str, ...]]
+    excluded: int = 0
+    refused: dict[str, str] = {}
+    made_from: str = ""
+    files: dict[str, StoredFile] = {}
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store. Images stay on disk until they are gathered."""
+
+    folder: Path
+    manifest: Manifest
+    limit: int | None = None
+
+    @cached_property
+    def images(self) -> NDArray[np.uint8]:
+        """uint8 [n, side, side, 3], memory-mapped."""
+        array: NDArray[np.uint8] = np.load(self.folder / IMAGES, mmap_mode="r", allow_pickle=False)
+        return array
+
+    @cached_property
+    def labels(self) -> LabelTable:
+        with pa.memory_map(str(self.folder / LABELS)) as source:
+            return from_arrow(pa.ipc.open_file(source).read_all())
+
+    def rows(self, split: str) -> NDArray[np.intp]:
+        """Rows of a split; with a limit, the first by a hash of the image's name, so that they are a fair sample."""
+        rows = self.labels.rows(split)
+        if self.limit is None or len(rows) <= self.limit:
+            return rows
+        order = sorted(rows.tolist(), key=lambda row: uniform_of("limit", str(self.labels.images[row])))
+        return np.array(sorted(order[: self.limit]), dtype=np.intp)
+
+    def gather(self, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Copy some images into memory: uint8 [rows, side, side, 3]."""
+        gathered: NDArray[np.uint8] = self.images[rows]
+        return gathered
+
+
+def open_store(folder: Path, *, limit: int | None = None) -> Store:
+    """Open a store and check that it is whole and unaltered. Raises `DataError`, naming the file at fault."""
+    manifest = read_manifest(folder)
+    for name, stored in manifest.files.items():
+        file = folder / name
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise _refused(folder, f"{file} is missing") from error
+        if status.st_size != stored.bytes:
+            raise _refused(
+                folder, f"{file} has {status.st_size} bytes instead of {stored.bytes}: it is truncated or altered"
+            )
+        if status.st_mtime_ns != stored.mtime_ns and _sha256(file) != stored.sha256:
+            raise _refused(folder, f"{file} was altered: its content does not match the manifest")
+    return Store(folder, manifest, limit)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest alone. Raises `DataError` if it is missing, unreadable, or of another version."""
+    file = folder / MANIFEST
+    try:
+        content: Any = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and content.get("version") != STORE_VERSION:
+            raise _refused(folder, f"it has version {content.get('version')}, this bench reads version {STORE_VERSION}")
+        return Manifest.model_validate(content)
+    except FileNotFoundError as error:
+        raise _refused(folder, f"{file} is missing: the store was not finished") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+        raise _refused(folder, f"{file} cannot be read: {error}") from error
+
+
+def write_store(
+    folder: Path,
+    *,
+    images: Path,
+    labels: LabelTable,
+    dataset: str,
+    image_size: int,
+    label_names: Mapping[str, tuple[str, ...]],
+    standin: str | None,
+    excluded: int = 0,
+    refused: Mapping[str, str] | None = None,
+    made_from: str = "",
+) -> Manifest:
+    """Complete a store whose images already stand in `images` (an .npy file in the folder that becomes the store).
+
+    `standin` is the fingerprint of a generated data set; for real ones the fingerprint comes from the content. The
+    folder of `images` is moved to `folder` as the last step. Raises `DataError` if a split is empty.
+    """
+    counts = labels.counts()
+    empty = [split for split in SPLITS if not counts[split]]
+    if empty:
+        raise DataError(
+            f"data set '{dataset}': no image is left in the {' and the '.join(empty)} split",
+            hint="check `splits` in the dataset spec, and the copy",
+        )
+    work = images.parent
+    with pa.OSFile(str(work / LABELS), "wb") as sink, pa.ipc.new_file(sink, to_arrow(labels).schema) as writer:
+        writer.write_table(to_arrow(labels))
+    files = {}
+    for name in (IMAGES, LABELS):
+        _flush(work / name)
+        status = (work / name).stat()
+        files[name] = StoredFile(bytes=status.st_size, sha256=_sha256(work / name), mtime_ns=status.st_mtime_ns)
+    content = {"images": files[IMAGES].sha256, "labels": labels.fingerprint(), "names": dict(label_names)}
+    manifest = Manifest(
+        version=STORE_VERSION,
+        dataset=dataset,
+        fingerprint=standin or fingerprint(content),
+        standin=standin is not None,
+        image_size=image_size,
+        counts=counts,
+        labels=dict(label_names),
+        excluded=excluded,
+        refused=dict(refused or {}),
+        made_from=made_from,
+        files=files,
+    )
+    (work / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+    _flush(work / MANIFEST)
+    if folder.exists():
+        shutil.rmtree(folder)
+    os.replace(work, folder)
+    return manifest
+
+
+def _refused(folder: Path, reason: str) -> DataError:
+    return DataError(
+        f"the prepared data in {folder} cannot be used: {reason}",
+        hint=f"remove it (rm -r '{folder}'); the next `bench run` prepares it again",
+    )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())

@@ -1,0 +1,1 @@
+"""A timm backbone and one linear head a task."""

@@ -1,0 +1,98 @@
+"""Plans, states and single cells as tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.reports.table import Table, joined, number, warning_of
+from bench.runs.plan import Cell, SuitePlan
+from bench.runs.records import Record
+from bench.specs.run import RunSource
+
+STATES = ("done", "started", "missing", "failed", "diverged", "damaged")
+
+
+def plan_table(plan: SuitePlan, states: Sequence[str], seconds: float) -> Table:
+    """The matrix: a row a method and backbone, with how many of its runs are in which state."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    steps: dict[tuple[str, str], set[int]] = {}
+    for run, state in zip(plan.runs, states, strict=True):
+        key = (run.backbone, run.method)
+        counts.setdefault(key, Counter())[state] += 1
+        steps.setdefault(key, set()).add(run.spec.recipe.steps)
+    rows = tuple(
+        (
+            backbone,
+            method,
+            str(sum(found.values())),
+            *(str(found[state] or "") for state in STATES),
+            joined([*map(str, steps[backbone, method])]),
+        )
+        for (backbone, method), found in counts.items()
+    )
+    left = sum(state not in ("done", "diverged") for state in states)
+    data = joined([f"{s.dataset} ({s.batch} of each batch)" for s in _joint_sources(plan)])
+    return Table(
+        title=f"Plan of {plan.name}: {len(plan.runs)} runs, {left} to do, about {duration(seconds)}",
+        headers=("backbone", "method", "runs", *STATES, "steps"),
+        rows=rows,
+        notes=(f"data sets: {data}", f"budget {plan.suite.budget.name}, seeds {joined([*map(str, plan.seeds)])}"),
+        warning=warning_of(plan.provenance),
+        numeric=frozenset(range(2, 10)),
+    )
+
+
+def status_table(plan: SuitePlan, states: Sequence[str]) -> Table:
+    """A row a run."""
+    rows = tuple(
+        (run.spec.id, run.backbone, run.method, run.dataset or "all", run.task or "all", str(run.seed), state)
+        for run, state in zip(plan.runs, states, strict=True)
+    )
+    summary = joined([f"{count} {state}" for state, count in Counter(states).items()])
+    return Table(
+        title=f"Runs of {plan.name}: {summary}",
+        headers=("run", "backbone", "method", "data set", "task", "seed", "state"),
+        rows=rows,
+        warning=warning_of(plan.provenance),
+        numeric=frozenset({5}),
+    )
+
+
+def cell_table(cell: Cell, metric: str, records: Sequence[tuple[int, str, Record | None]], provenance: str) -> Table:
+    """The runs behind one cell: `records` are (seed, run id, record or None)."""
+    rows = []
+    for seed, run_id, record in records:
+        score = record.score(cell.dataset, cell.task, metric) if record else None
+        git = (record.environment.get("git") if record else None) or {}
+        commit = str(git.get("commit", "–"))[:10] + (" (changed)" if git.get("dirty") else "")
+        state: str = "not run" if record is None else record.status
+        if record is not None and record.failure is not None:
+            state = f"{record.status}: {record.failure.kind}: {record.failure.message}"
+        selected = "–" if record is None or record.selected_step is None else str(record.selected_step)
+        value = number(score.value, 4) if score else "–"
+        rows.append((str(seed), run_id, value, selected, commit, _when(record), state))
+    return Table(
+        title=f"{cell}: {metric}",
+        headers=("seed", "run", metric, "selected at step", "commit", "finished (UTC)", "state"),
+        rows=tuple(rows),
+        warning=warning_of(provenance),
+        numeric=frozenset({0, 2, 3}),
+    )
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _when(record: Record | None) -> str:
+    return f"{record.finished:%Y-%m-%d %H:%M}" if record else "–"
+
+
+def _joint_sources(plan: SuitePlan) -> list[RunSource]:
+    return list({s.dataset: s for run in plan.runs for s in run.spec.sources}.values())

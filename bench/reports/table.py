@@ -1,0 +1,111 @@
+"""A table as data, and its renderings."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+STANDIN_WARNING = (
+    "STAND-IN DATA: images were drawn by a program, not photographed. "
+    "These numbers say nothing about the real data sets of these names."
+)
+LIMITED_WARNING = "CUT-DOWN RUNS (--limit): these numbers only show that everything works."
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headers. `styles` by row number colour the terminal only; `notes` stand below."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+    warning: str = ""
+    numeric: frozenset[int] = frozenset()
+
+
+def warning_of(provenance: str) -> str:
+    """What must be said of numbers that are not from real data."""
+    return {"standin": STANDIN_WARNING, "limited": LIMITED_WARNING}.get(provenance, "")
+
+
+def to_markdown(table: Table) -> str:
+    """GitHub-flavoured Markdown; the warning stands first and bold."""
+    from tabulate import tabulate
+
+    parts = [f"## {_one_line(table.title)}"]
+    if table.warning:
+        parts.append(f"> **{table.warning}**")
+    cells = [[_markdown_cell(cell) for cell in row] for row in table.rows]
+    align = ["right" if i in table.numeric else "left" for i in range(len(table.headers))]
+    headers = [_markdown_cell(header) for header in table.headers]
+    parts.append(
+        tabulate(cells, headers=headers, tablefmt="github", colalign=align if cells else None, disable_numparse=True)
+    )
+    parts += [_markdown_cell(note) for note in table.notes]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """Comma-separated values with a header line; the warning is a column, so that no row is without it."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*table.headers, *(["warning"] if table.warning else [])])
+    for row in table.rows:
+        writer.writerow([*map(_one_line, row), *([table.warning] if table.warning else [])])
+    return stream.getvalue()
+
+
+def print_table(table: Table, console: Console) -> None:
+    """To the terminal; the warning in red, above and below, so that it is seen wherever one looks."""
+    if table.warning:
+        console.print(f"[bold white on red] {escape(table.warning)} [/]")
+    rich = RichTable(title=escape(table.title), title_justify="left", header_style="bold")
+    for i, header in enumerate(table.headers):
+        rich.add_column(escape(header), justify="right" if i in table.numeric else "left", overflow="fold")
+    for row in table.rows:
+        rich.add_row(*(_coloured(cell) for cell in row))
+    console.print(rich)
+    for note in table.notes:
+        console.print(f"[dim]{escape(note)}[/]")
+    if table.warning:
+        console.print(f"[bold red]{escape(table.warning)}[/]")
+
+
+MARKS = {"harm": "▼", "benefit": "▲", "equivalent": "=", "inconclusive": "?"}
+"""A mark beside the word, so that no verdict is told by colour alone."""
+_COLOURS = {"harm": "red", "benefit": "green", "equivalent": "cyan", "inconclusive": "yellow"}
+
+
+def _coloured(cell: str) -> str:
+    for word, colour in _COLOURS.items():
+        if cell.endswith((MARKS[word], f"{MARKS[word]} {word}")):
+            return f"[{colour}]{escape(cell)}[/]"
+    return escape(cell)
+
+
+def _one_line(text: str) -> str:
+    """Without control characters: names must not move the cursor or start a new row."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _markdown_cell(text: str) -> str:
+    plain = _one_line(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return plain.replace("*", "\\*").replace("_", "\\_") if "`" not in plain else plain
+
+
+def number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
+    """A number for a table; a dash where there is none."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:{'+' if sign else ''}.{digits}f}"
+
+
+def joined(parts: Sequence[str]) -> str:
+    return ", ".join(parts)

@@ -1,0 +1,83 @@
+"""Transfer verdicts as tables."""
+
+from __future__ import annotations
+
+from bench.analysis.transfer import ALPHA, POWER, MethodTransfer, Transfer, Verdict
+from bench.reports.table import MARKS, Table, number, warning_of
+
+_FLAG = {True: "yes", False: "no", None: "–"}
+
+
+def verdict_table(report: Transfer) -> Table:
+    """A row a cell."""
+    headers = (
+        "data set", "task", "backbone", "method", "metric", "single", "joint", "difference [95 % interval]",
+        "p (Holm)", "margin", "detectable", "seeds", "verdict",
+    )  # fmt: skip
+    notes = [
+        "difference = joint minus single-task twin, mean over seeds, paired by seed; more is better.",
+        f"harm/benefit: paired t test, equivalent: two one-sided t tests against the margin; each Holm-adjusted over "
+        f"the {report.family} cells of the suite at {ALPHA:.0%}.",
+        f"detectable: the true difference that would be found with {POWER:.0%} power at this spread and these seeds.",
+    ]
+    if report.missing:
+        notes.append(f"missing: {len(report.missing)} results, such as {report.missing[0]}")
+    notes += [f"{v.cell}: {v.note}" for v in report.verdicts if v.note]
+    return Table(
+        title=f"Transfer against single-task twins: {report.suite}",
+        headers=headers,
+        rows=tuple(_row(verdict) for verdict in report.verdicts),
+        notes=tuple(notes),
+        warning=warning_of(report.provenance),
+        numeric=frozenset({5, 6, 7, 8, 9, 10, 11}),
+    )
+
+
+def method_table(report: Transfer) -> Table:
+    """A row a method: counts of verdicts, Δm, and the paper's literal flag."""
+    headers = (
+        "backbone", "method", "harm", "benefit", "equivalent", "inconclusive", "Δm % [95 % interval]",
+        "worse than some single-task model by means",
+    )  # fmt: skip
+    return Table(
+        title=f"Negative transfer by method: {report.suite}",
+        headers=headers,
+        rows=tuple(_method_row(method) for method in report.methods),
+        notes=(
+            "Δm: mean relative change of the primary metrics against the twins, positive = better "
+            "(Maninis et al., CVPR 2019).",
+            "The last column is negative transfer as Kollias et al. (AAAI 2024) word it; by means alone it says yes "
+            "almost always when nothing is true, so it is no verdict.",
+        ),
+        warning=warning_of(report.provenance),
+        numeric=frozenset({2, 3, 4, 5, 6}),
+    )
+
+
+def outcome_text(outcome: str) -> str:
+    return f"{MARKS[outcome]} {outcome}"
+
+
+def _row(v: Verdict) -> tuple[str, ...]:
+    interval = f" [{number(v.low, sign=True)}, {number(v.high, sign=True)}]" if v.low == v.low else ""
+    return (
+        v.cell.dataset,
+        v.cell.task,
+        v.cell.backbone,
+        v.cell.method,
+        v.metric,
+        number(v.single),
+        number(v.joint),
+        number(v.difference, sign=True) + interval,
+        number(v.p) if len(v.seeds) > 1 else "–",
+        number(v.margin),
+        number(v.detectable),
+        str(len(v.seeds)),
+        outcome_text(v.outcome),
+    )
+
+
+def _method_row(m: MethodTransfer) -> tuple[str, ...]:
+    interval = f" [{number(m.low, 1, sign=True)}, {number(m.high, 1, sign=True)}]" if m.low is not None else ""
+    counts = (str(m.counts[outcome]) for outcome in ("harm", "benefit", "equivalent", "inconclusive"))
+    return (m.backbone, m.method, *counts, number(m.delta_m, 1, sign=True) + interval, _FLAG[m.literal_flag])

@@ -1,0 +1,269 @@
+"""Carry out what a plan still lacks, one run after the other, in this process.
+
+Each run is locked while it is carried out, so several `bench run` on one results folder share the work. Failures end
+one run, not the others; only a machine that cannot store anything any more ends them all.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Literal, Protocol
+
+from filelock import Timeout
+
+from bench.data.batches import SourceData
+from bench.data.prepare import Preparation
+from bench.data.store import Store
+from bench.errors import Diverged, InfrastructureError, Interrupted, RecordError, is_infrastructure
+from bench.runs.environment import environment
+from bench.runs.plan import PlannedRun, SuitePlan
+from bench.runs.records import RECORD_VERSION, Cost, Failure, FailureKind, Record, RecordStore, Score, predictions_table
+from bench.specs.components import load_part
+from bench.training.evaluation import all_scores
+from bench.training.loop import Outcome, make_accelerator, train
+
+POLL_SECONDS = 1.0
+
+
+class Observer(Protocol):
+    """Told what happens, to show it."""
+
+    def preparing(self, dataset: str, done: int, total: int) -> None: ...
+    def refused(self, dataset: str, refused: dict[str, str]) -> None: ...
+    def started(self, run: PlannedRun, resumed: bool) -> None: ...
+    def stepped(self, run: PlannedRun, done: int, total: int) -> None: ...
+    def finished(self, run: PlannedRun, record: Record) -> None: ...
+    def waiting(self, run: PlannedRun) -> None: ...
+    def warned(self, message: str) -> None: ...
+
+
+@dataclass
+class Tally:
+    """What came of a plan's runs, by run id."""
+
+    done: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    made_now: int = 0
+
+
+def state_of(run: PlannedRun, store: RecordStore) -> str:
+    """`done`, `diverged`, `failed` (to be retried), `started`, `damaged` or `missing`."""
+    try:
+        record = store.find(run.spec)
+    except RecordError:
+        return "damaged"
+    if record is None:
+        return "started" if store.checkpoint(run.spec).is_file() else "missing"
+    if record.status == "done":
+        return "done"
+    return "diverged" if record.failure and record.failure.kind == "diverged" else "failed"
+
+
+def to_do(plan: SuitePlan, store: RecordStore) -> list[PlannedRun]:
+    """Runs of a plan that have no result: never carried out, unfinished, or failed by the machine or by a fault."""
+    return [run for run in plan.runs if state_of(run, store) not in ("done", "diverged")]
+
+
+def prepare_data(
+    preparations: Sequence[Preparation], observer: Observer, should_stop: Callable[[], bool] = lambda: False
+) -> None:
+    """Make every store that is not there yet.
+
+    Raises `DataError`, `Interrupted` (what was decoded is kept), or `InfrastructureError` where storage fails.
+    """
+    for preparation in preparations:
+        if preparation.ready:
+            continue
+        name = preparation.dataset.name
+
+        def report(done: int, total: int, name: str = name) -> None:
+            observer.preparing(name, done, total)
+            if should_stop():
+                raise Interrupted("stopped on request while data was prepared")
+
+        try:
+            store = preparation.prepare(report)
+        except OSError as error:
+            if is_infrastructure(error):
+                raise _storage_failed(error) from error
+            raise
+        if store.manifest.refused:
+            observer.refused(name, store.manifest.refused)
+
+
+def execute(
+    plans: Sequence[SuitePlan], store: RecordStore, observer: Observer, *, command: Sequence[str] = ()
+) -> Tally:
+    """Carry out all missing runs of some plans.
+
+    Raises `Interrupted` on SIGINT or SIGTERM after saving a checkpoint, and `InfrastructureError` when results can no
+    longer be stored.
+    """
+    tally = Tally()
+    with stop_requests() as should_stop:
+        for plan in plans:
+            make_accelerator(plan.suite.budget.precision)  # what this machine cannot do is said before anything is done
+            prepare_data(list(plan.preparations.values()), observer, should_stop)
+            opened = {name: p.open(limit=plan.limit) for name, p in plan.preparations.items()}
+            worker = _Worker(plan, opened, store, observer, tuple(command), should_stop, tally)
+            for run in [run for run in plan.runs if not worker.attempt(run, wait=False)]:
+                observer.waiting(run)
+                worker.attempt(run, wait=True)
+    return tally
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """Carries out runs of one plan."""
+
+    plan: SuitePlan
+    stores: dict[str, Store]
+    store: RecordStore
+    observer: Observer
+    command: tuple[str, ...]
+    should_stop: Callable[[], bool]
+    tally: Tally
+
+    def attempt(self, run: PlannedRun, *, wait: bool) -> bool:
+        """Carry out a run unless it is done; False if another process holds it (and `wait` is off)."""
+        if self._counted(run):
+            return True
+        lock = self.store.lock(run.spec)
+        while True:
+            if self.should_stop():
+                raise Interrupted("stopped on request; everything finished is kept")
+            try:
+                with lock.acquire(timeout=0):
+                    if not self._counted(run):  # another process may have ended it meanwhile
+                        self._carry_out(run)
+                    return True
+            except Timeout:
+                if not wait:
+                    return False
+                time.sleep(POLL_SECONDS)
+
+    def _counted(self, run: PlannedRun) -> bool:
+        state = state_of(run, self.store)
+        if state == "damaged":
+            self.observer.warned(f"a record could not be read and was moved to {self.store.set_aside(run.spec)}")
+        if state == "done":
+            self.tally.done.add(run.spec.id)
+        if state == "diverged":
+            self.tally.failed.add(run.spec.id)
+        return state in ("done", "diverged")
+
+    def _carry_out(self, run: PlannedRun) -> None:
+        started = datetime.now(UTC)
+        sources = [SourceData(s.dataset, self.stores[s.dataset], s.tasks, s.batch) for s in run.spec.sources]
+        checkpoint = self.store.checkpoint(run.spec)
+        self.observer.started(run, checkpoint.is_file())
+        try:
+            outcome = train(
+                run.spec,
+                sources,
+                checkpoint=checkpoint,
+                checkpoint_every=self.plan.suite.budget.checkpoint_every,
+                progress=lambda done, total: self.observer.stepped(run, done, total),
+                should_stop=self.should_stop,
+            )
+            record = self._done(run, started, outcome)
+        except (Interrupted, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            record = self._failed(run, started, error)
+        self.tally.made_now += 1
+        (self.tally.done if record.status == "done" else self.tally.failed).add(record.id)
+        self.observer.finished(run, record)
+
+    def _done(self, run: PlannedRun, started: datetime, outcome: Outcome) -> Record:
+        scores: dict[str, dict[str, dict[str, Score]]] = {}
+        tables = []
+        for made in outcome.predictions:
+            task = run.spec.task(made.task)
+            found = {
+                metric: Score(higher_is_better=load_part("bench.metrics", metric, "metric").HIGHER_IS_BETTER, **values)
+                for metric, values in all_scores(made, task).items()
+            }
+            scores.setdefault(made.dataset, {})[made.task] = found
+            table = predictions_table(made.images, made.groups, made.scores, made.references)
+            tables.append((f"{made.dataset}.{made.task}.parquet", table))
+        record = self._blank(run, started, "done").model_copy(
+            update={
+                "scores": scores,
+                "curve": tuple(outcome.curve),
+                "selected_step": outcome.selected_step,
+                "validation_score": outcome.validation_score,
+                "cost": Cost(
+                    steps=run.spec.recipe.steps,
+                    images=run.spec.images_seen,
+                    seconds=outcome.seconds,
+                    parameters=outcome.parameters,
+                    device=outcome.device,
+                ),
+            }
+        )
+        return self.store.add(record, tables)
+
+    def _failed(self, run: PlannedRun, started: datetime, error: Exception) -> Record:
+        kind: FailureKind = "error"
+        if isinstance(error, Diverged):
+            kind = "diverged"
+        elif is_infrastructure(error):
+            kind = "infrastructure"
+        failure = Failure(kind=kind, message=str(error), traceback="".join(traceback.format_exception(error)))
+        record = self._blank(run, started, "failed").model_copy(update={"failure": failure})
+        if isinstance(error, OSError) and kind == "infrastructure":
+            raise _storage_failed(error) from error
+        try:
+            return self.store.add(record)
+        except OSError as storing:
+            raise _storage_failed(storing) from storing
+
+    def _blank(self, run: PlannedRun, started: datetime, status: Literal["done", "failed"]) -> Record:
+        return Record(
+            record_version=RECORD_VERSION,
+            id=run.spec.id,
+            run=run.spec,
+            status=status,
+            suite=run.suite,
+            command=self.command,
+            started=started,
+            finished=datetime.now(UTC),
+            environment=environment(),
+        )
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Gives a function that tells whether SIGINT or SIGTERM came; a second SIGINT stops at once (KeyboardInterrupt)."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(number: int, _: FrameType | None) -> None:
+        if asked.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _storage_failed(error: OSError) -> InfrastructureError:
+    return InfrastructureError(
+        f"results can no longer be stored: {error}",
+        hint="free some space or mend the disk, then repeat the command: finished runs are kept, others go on",
+    )

@@ -1,0 +1,212 @@
+"""Records: what is remembered of a run, and the store of them.
+
+    <results>/runs/<real|standin|limited>/<run id>/record.json
+    <results>/runs/<real|standin|limited>/<run id>/<data set>.<task>.parquet   per-sample test predictions
+    <results>/runs/.work/<run id>/                                             what an unfinished run needs to go on
+    <results>/runs/.locks/<run id>.lock
+
+A record appears whole or not at all: its folder is made under `.work` and moved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.errors import RecordError
+from bench.specs.run import Provenance, RunSpec
+
+RECORD_VERSION = 1
+RECORD = "record.json"
+FailureKind = Literal["diverged", "infrastructure", "error"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Failure(_Part):
+    """Why a run did not end: its loss was not finite, the machine failed, or anything else went wrong."""
+
+    kind: FailureKind
+    message: str
+    traceback: str
+
+
+class Score(_Part):
+    """One metric on one task of one data set; None where the annotations do not define it."""
+
+    value: float | None
+    per_label: dict[str, float | None] = {}
+    higher_is_better: bool
+
+
+class PredictionFile(_Part):
+    """Per-sample predictions of one task on one data set."""
+
+    file: str
+    sha256: str
+    rows: int
+
+
+class Cost(_Part):
+    """What a run took: steps, training images (repeats counted), seconds by phase, parameters of the network."""
+
+    steps: int
+    images: int
+    seconds: dict[str, float]
+    parameters: int
+    device: str
+
+
+class Record(_Part):
+    """All that is remembered of one run. `scores[data set][task][metric]`."""
+
+    record_version: int
+    id: str
+    run: RunSpec
+    status: Literal["done", "failed"]
+    suite: str
+    command: tuple[str, ...]
+    started: datetime
+    finished: datetime
+    environment: dict[str, Any]
+    failure: Failure | None = None
+    scores: dict[str, dict[str, dict[str, Score]]] = {}
+    predictions: tuple[PredictionFile, ...] = ()
+    curve: tuple[dict[str, Any], ...] = ()
+    selected_step: int | None = None
+    validation_score: float | None = None
+    cost: Cost | None = None
+
+    def score(self, dataset: str, task: str, metric: str) -> Score | None:
+        return self.scores.get(dataset, {}).get(task, {}).get(metric)
+
+
+class RecordStore:
+    """Records of runs under one results folder."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        self.root = results / "runs"
+
+    def folder(self, run: RunSpec) -> Path:
+        """Where the record of a run stands or will stand."""
+        return self.root / run.provenance / run.id
+
+    def work_folder(self, run: RunSpec) -> Path:
+        """Where an unfinished run keeps what it needs to go on."""
+        return self.root / ".work" / run.id
+
+    def checkpoint(self, run: RunSpec) -> Path:
+        return self.work_folder(run) / "checkpoint.safetensors"
+
+    def lock(self, run: RunSpec) -> FileLock:
+        """Held by the process that carries the run out."""
+        folder = self.root / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{run.id}.lock")
+
+    def find(self, run: RunSpec) -> Record | None:
+        """The record of a run, or None. Raises `RecordError` for one that cannot be trusted."""
+        folder = self.folder(run)
+        return read_record(folder) if folder.is_dir() else None
+
+    def records(self, provenance: Provenance) -> Iterator[Record]:
+        """All readable records of a provenance."""
+        folder = self.root / provenance
+        for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+            try:
+                yield read_record(entry)
+            except RecordError:
+                continue
+
+    def set_aside(self, run: RunSpec) -> Path:
+        """Move a record that cannot be read out of the way; nothing is deleted."""
+        aside = self.root / ".damaged" / f"{run.id}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self.folder(run), aside)
+        return aside
+
+    def add(self, record: Record, tables: Sequence[tuple[str, pa.Table]] = ()) -> Record:
+        """Write a record and its prediction tables (by file name), replacing a failed one; clears the run's work."""
+        work, final = self.work_folder(record.run), self.folder(record.run)
+        made = work / "record"
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        files = []
+        for name, table in tables:
+            pq.write_table(table, made / name, compression="zstd")
+            files.append(PredictionFile(file=name, sha256=_sha256(made / name), rows=table.num_rows))
+        complete = record.model_copy(update={"predictions": tuple(files)})
+        _write_flushed(made / RECORD, complete.model_dump_json(indent=1))
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(made, final)
+        if record.status == "done":
+            shutil.rmtree(work, ignore_errors=True)
+        return complete
+
+
+def read_record(folder: Path) -> Record:
+    """Read and verify one record. Raises `RecordError` if it is unreadable, of another version, or not what it says."""
+    file = folder / RECORD
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and content.get("record_version") != RECORD_VERSION:
+            raise RecordError(f"{file} has record version {content.get('record_version')}, not {RECORD_VERSION}")
+        record = Record.model_validate_json(json.dumps(content))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+        hint = "`bench run` sets it aside and carries the run out again"
+        raise RecordError(f"{file} cannot be read: {error}", hint=hint) from error
+    if record.run.id != record.id or record.id != folder.name:
+        raise RecordError(f"{file} says it is run {record.id}, but describes run {record.run.id}: it was altered")
+    return record
+
+
+def predictions_table(
+    images: NDArray[np.str_],
+    groups: NDArray[np.str_],
+    scores: NDArray[np.float32],
+    references: NDArray[np.int32] | NDArray[np.int8],
+) -> pa.Table:
+    """Columns image, group, reference (int32, or a list of int8; -1 = not annotated) and scores (list of float32)."""
+
+    def rows(values: NDArray[Any]) -> pa.Array:
+        flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+        return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+    return pa.table(
+        {
+            "image": pa.array(images.tolist(), pa.string()),
+            "group": pa.array(groups.tolist(), pa.string()),
+            "reference": pa.array(references) if references.ndim == 1 else rows(references),
+            "scores": rows(scores),
+        }
+    )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _write_flushed(file: Path, text: str) -> None:
+    with file.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())

@@ -1,0 +1,210 @@
+"""The catalog: every spec that can be named, from the package, from folders and from installed packages.
+
+Looking for names reads only the first lines of each file; a spec is parsed and checked when it is asked for, so
+that `bench list` takes milliseconds however many specs there are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+from bench.errors import Problem, SpecError, UnknownName, UsageError, did_you_mean
+from bench.specs.backbone import BackboneSpec
+from bench.specs.budget import BudgetSpec
+from bench.specs.dataset import DatasetSpec
+from bench.specs.document import Document, read_document
+from bench.specs.method import MethodSpec
+from bench.specs.model import Spec
+from bench.specs.relatedness import RelatednessSpec
+from bench.specs.suite import SuiteSpec
+from bench.specs.task import TaskSpec
+from bench.specs.validation import read_model
+
+AnySpec = TypeVar("AnySpec", bound=Spec)
+
+KINDS: dict[str, type[Spec]] = {
+    "dataset": DatasetSpec,
+    "task": TaskSpec,
+    "relatedness": RelatednessSpec,
+    "backbone": BackboneSpec,
+    "method": MethodSpec,
+    "budget": BudgetSpec,
+    "suite": SuiteSpec,
+}
+KIND_OF: dict[type[Spec], str] = {model: kind for kind, model in KINDS.items()}
+ENVIRONMENT = "BENCH_SPECS"
+ENTRY_POINTS = "bench.specs"
+
+_HEAD = re.compile(r"^(kind|name|title):[ ]+(.+?)[ ]*$", re.MULTILINE)
+_PLAIN = re.compile(r"^[^\s'\"#&*!|>%@`\[\]{},][^#]*$")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a spec stands, and the line that tables show of it."""
+
+    kind: str
+    name: str
+    title: str
+    file: Path
+
+
+class Catalog:
+    """All specs under some folders. Loaded specs are kept, so that asking again costs nothing."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.folders = tuple(dict.fromkeys(folder.resolve() for folder in folders))
+        self._documents: dict[Path, Document] = {}
+        self._specs: dict[Path, Spec] = {}
+
+    @cached_property
+    def _index(self) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
+        entries: list[Entry] = []
+        problems: list[Problem] = []
+        for file in self.files:
+            try:
+                entries.append(self._entry(file))
+            except SpecError as error:
+                problems.extend(error.problems)
+        return tuple(entries), tuple(problems)
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """All YAML files, in order of folder and path."""
+        found: dict[Path, None] = {}
+        for folder in self.folders:
+            found.update(dict.fromkeys(sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])))
+        return tuple(found)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything that has a kind and a name. Raises `SpecError` if a name is defined twice in a kind."""
+        entries, _ = self._index
+        first: dict[tuple[str, str], Entry] = {}
+        twice: list[Problem] = []
+        for entry in entries:
+            other = first.setdefault((entry.kind, entry.name), entry)
+            if other is not entry:
+                message = f"{entry.kind} '{entry.name}' is already defined in {other.file}"
+                twice.append(Problem(entry.file, 1, 1, "name", message))
+        if twice:
+            raise SpecError(twice, hint="rename one of the two or take its folder away")
+        return entries
+
+    @property
+    def unreadable(self) -> tuple[Problem, ...]:
+        """Problems of files of which not even kind and name could be read."""
+        return self._index[1]
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Names of all specs of a kind, sorted."""
+        return tuple(sorted(entry.name for entry in self.entries if entry.kind == kind))
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """Where a spec stands. Raises `UnknownName`, which also names files that could not be read."""
+        for entry in self.entries:
+            if (entry.kind, entry.name) == (kind, name):
+                return entry
+        hint = f"`bench list {kind}` shows all"
+        if self.unreadable:
+            hint += "; unreadable: " + ", ".join(sorted({str(problem.file) for problem in self.unreadable}))
+        raise UnknownName(kind, name, self.names(kind), hint=hint)
+
+    def document(self, kind: str, name: str) -> Document:
+        """The file of a spec, with positions."""
+        return self._document(self.entry(kind, name).file)
+
+    def get(self, model: type[AnySpec], name: str) -> AnySpec:
+        """One checked spec. Raises `UnknownName`, or `SpecError` with all problems of its file."""
+        spec = self._load(self.entry(KIND_OF[model], name).file)
+        assert isinstance(spec, model)
+        return spec
+
+    def load_file(self, file: Path) -> Spec:
+        """The checked spec in a file of the catalog."""
+        return self._load(file.resolve())
+
+    def _load(self, file: Path) -> Spec:
+        if file not in self._specs:
+            document = self._document(file)
+            self._specs[file] = read_model(_model_of(document), document)
+        return self._specs[file]
+
+    def _document(self, file: Path) -> Document:
+        if file not in self._documents:
+            self._documents[file] = read_document(file)
+        return self._documents[file]
+
+    def _entry(self, file: Path) -> Entry:
+        head = dict(_HEAD.findall(_first_bytes(file)))
+        plain = {"kind", "name", "title"} <= head.keys() and all(_PLAIN.match(value) for value in head.values())
+        if plain and head["kind"] in KINDS:
+            return Entry(head["kind"], head["name"], head["title"], file)
+        document = self._document(file)  # anything unusual is left to the real parser
+        _model_of(document)
+        kind, name, title = (str(document.data.get(key, "")) for key in ("kind", "name", "title"))
+        if not name:
+            raise SpecError([document.problem(("name",), "this key is needed and is not there")])
+        return Entry(kind, name, title, file)
+
+
+def open_catalog(folders: Sequence[Path] = ()) -> Catalog:
+    """The catalog of shipped specs, installed packages (`bench.specs` entry points), `BENCH_SPECS` and `folders`."""
+    named = [Path(part) for part in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if part]
+    for folder in (*named, *folders):
+        if not folder.is_dir():
+            raise UsageError(
+                f"the spec folder {folder} does not exist", hint=f"give an existing folder to --specs or {ENVIRONMENT}"
+            )
+    return Catalog([*shipped_folders(), *_installed_folders(), *named, *folders])
+
+
+def shipped_folders() -> tuple[Path, ...]:
+    """Folders of the specs that come with bench: beside the checkout, or inside the installed package."""
+    package = Path(__file__).resolve().parent.parent
+    for root in (package / "_specs", package.parent):
+        if (root / "tasks").is_dir() and (root / "baselines").is_dir():
+            return (root / "tasks", root / "baselines")
+    raise UsageError("the specs that come with bench are not there", hint="reinstall the package mtl-bench")
+
+
+def _installed_folders() -> list[Path]:
+    """Folders of spec packages; an entry point names a package that holds YAML files, which is not imported."""
+    folders: list[Path] = []
+    for point in entry_points(group=ENTRY_POINTS):
+        found = find_spec(point.value)
+        if found is None or not found.submodule_search_locations:
+            raise UsageError(
+                f"the entry point {point.name} = {point.value} ({ENTRY_POINTS}) names no package",
+                hint="uninstall or repair the package that declares it",
+            )
+        folders.extend(Path(location) for location in found.submodule_search_locations)
+    return folders
+
+
+def _model_of(document: Document) -> type[Spec]:
+    kind = document.data.get("kind")
+    if kind is None:
+        raise SpecError(
+            [document.problem(("kind",), f"this key is needed and is not there; one of {', '.join(KINDS)}")]
+        )
+    if not isinstance(kind, str) or kind not in KINDS:
+        message = f"{kind!r} is not a kind of spec{did_you_mean(str(kind), KINDS)}"
+        raise SpecError([document.problem(("kind",), message)])
+    return KINDS[kind]
+
+
+def _first_bytes(file: Path, size: int = 2048) -> str:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(size).decode("utf-8", errors="replace")
+    except OSError as error:
+        raise SpecError([Problem(file, 1, 1, "", f"cannot be read: {error.strerror}")]) from error

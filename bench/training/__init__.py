@@ -1,0 +1,1 @@
+"""One run: batches, network and objective in, predictions out."""

@@ -1,0 +1,109 @@
+"""Predictions of a network on a split, and their scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import nn
+
+from bench.data.augmentation import to_input
+from bench.data.batches import SourceData
+from bench.models.network import Normalisation
+from bench.specs.components import load_part
+from bench.specs.run import RunTask
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network says of one task on one data set's images.
+
+    `images`: names [n]; `scores`: float32 [n, labels], probabilities; `references`: int [n] or [n, labels], -1 = none.
+    """
+
+    dataset: str
+    task: str
+    images: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    scores: NDArray[np.float32]
+    references: NDArray[np.int32] | NDArray[np.int8]
+
+
+def predict(
+    network: nn.Module,
+    source: SourceData,
+    split: str,
+    tasks: Mapping[str, RunTask],
+    normalisation: Normalisation,
+    accelerator: Accelerator,
+) -> list[Predictions]:
+    """Run the network over a split of one data set; one result for each task taken from it."""
+    rows = source.store.rows(split)
+    mean = torch.tensor(normalisation.mean, device=accelerator.device)
+    std = torch.tensor(normalisation.std, device=accelerator.device)
+    parts: dict[str, list[torch.Tensor]] = {task: [] for task in source.tasks}
+    network.eval()
+    with torch.no_grad():
+        for start in range(0, len(rows), EVALUATION_BATCH):
+            images = torch.from_numpy(source.store.gather(rows[start : start + EVALUATION_BATCH]))
+            with accelerator.autocast():
+                outputs = network(to_input(images.to(accelerator.device), mean, std))
+            for task in source.tasks:
+                logits = outputs[task].float()
+                multiclass = tasks[task].type == "multiclass"
+                parts[task].append(logits.softmax(1) if multiclass else logits.sigmoid())
+    network.train()
+    labels = source.store.labels
+    return [
+        Predictions(
+            source.dataset,
+            task,
+            labels.images[rows],
+            labels.groups[rows],
+            torch.cat(parts[task]).cpu().numpy(),
+            labels.tasks[task][rows],
+        )
+        for task in source.tasks
+    ]
+
+
+@cache
+def metric(name: str) -> Any:
+    """A metric's `evaluate.Metric`, made once in a process."""
+    return load_part("bench.metrics", name, "metric").Metric()
+
+
+def primary_score(predictions: Predictions, task: RunTask) -> float:
+    """The primary metric, NaN where the annotations do not define it."""
+    value, _ = metric(task.primary).score(predictions.scores, predictions.references)
+    return float(value)
+
+
+def selection_score(predictions: Sequence[Predictions], tasks: Mapping[str, RunTask]) -> float:
+    """What a model is selected by: the mean of the primary metrics on validation, over all cells that define one."""
+    scores = [primary_score(p, tasks[p.task]) for p in predictions]
+    defined = [score for score in scores if not math.isnan(score)]
+    return sum(defined) / len(defined) if defined else math.nan
+
+
+def all_scores(predictions: Predictions, task: RunTask) -> dict[str, dict[str, Any]]:
+    """Every metric of the task: `{metric: {"value": ..., "per_label": {label: ...}}}`; None where not defined."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in task.metrics:
+        result = metric(name).compute(predictions=predictions.scores, references=predictions.references)
+        each = dict(zip(task.labels, map(_defined, result["per_label"]), strict=False))
+        found[name] = {"value": _defined(result[name]), "per_label": each}
+    return found
+
+
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,253 @@
+"""The training loop: one forward over the joined batch of all data sets, one loss, one step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, is_initialized
+from torch import Tensor
+
+from bench.data.augmentation import augment
+from bench.data.batches import Batches, SourceData
+from bench.errors import Diverged, Interrupted, UsageError
+from bench.methods.objective import Objective
+from bench.models._timm import timm
+from bench.models.network import Network, Normalisation, build_network, normalisation_of
+from bench.specs.budget import Optimizer
+from bench.specs.run import RunSpec
+from bench.specs.streams import stream_seed
+from bench.training.checkpoint import State, load_checkpoint, save_checkpoint
+from bench.training.evaluation import Predictions, predict, selection_score
+from bench.training.schedule import learning_rate_factor
+
+_MIXED = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+_FUSED = ("adam", "adamw", "sgd")  # torch's own, which update all parameters in one call
+LOG_EVERY = 20
+"""Steps between looks at the loss; each look waits for the device."""
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run leaves: test predictions of the selected model, and how it came there."""
+
+    predictions: list[Predictions]
+    curve: list[dict[str, Any]]
+    selected_step: int
+    validation_score: float | None
+    seconds: dict[str, float]
+    parameters: int
+    device: str
+
+
+def train(
+    run: RunSpec,
+    sources: Sequence[SourceData],
+    *,
+    checkpoint: Path,
+    checkpoint_every: int,
+    progress: Progress = lambda done, total: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Train, select on validation, and predict the test split once.
+
+    Goes on from `checkpoint` if it holds this run, and writes it every `checkpoint_every` steps. `should_stop` is asked
+    after each step; if so, a checkpoint is written and `Interrupted` raised. Raises `Diverged` when the loss is not
+    finite.
+    """
+    accelerator = make_accelerator(run.recipe.precision)
+    with torch.random.fork_rng():
+        torch.manual_seed(stream_seed(run.seed, "dropout"))
+        training = _Training(run, sources, accelerator, checkpoint)
+        training.run_steps(checkpoint_every, progress, should_stop)
+        return training.outcome()
+
+
+def make_accelerator(precision: str) -> Accelerator:
+    """The device and its precision. Raises `UsageError` for float16 without a GPU.
+
+    accelerate keeps its state for the whole process; another precision needs it made anew.
+    """
+    if precision == "float16" and not torch.cuda.is_available():
+        raise UsageError(
+            "the budget asks for float16, which needs a GPU, and there is none",
+            hint="choose a budget in float32 or bfloat16 (`--budget NAME`)",
+        )
+    mixed = _MIXED[precision]
+    if is_initialized() and AcceleratorState().mixed_precision != mixed:
+        AcceleratorState._reset_state(reset_partial_state=False)
+    return Accelerator(mixed_precision=mixed)
+
+
+class _Training:
+    """One run in memory."""
+
+    def __init__(self, run: RunSpec, sources: Sequence[SourceData], accelerator: Accelerator, checkpoint: Path) -> None:
+        self.run, self.sources, self.accelerator, self.checkpoint = run, sources, accelerator, checkpoint
+        self.tasks = {task.name: task for task in run.tasks}
+        network = build_network(run.backbone, {task.name: len(task.labels) for task in run.tasks}, run.seed)
+        self.parameters = sum(parameter.numel() for parameter in network.parameters())
+        self.normalisation: Normalisation = normalisation_of(network.backbone)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network, self.optimizer = accelerator.prepare(network, make_optimizer(network, run.recipe.optimizer))
+        self.objective = Objective(run, accelerator.device)
+        widths = {task.name: None if task.type == "multiclass" else len(task.labels) for task in run.tasks}
+        self.batches = Batches.over(sources, widths, run.recipe.augmentation, run.recipe.image_size, run.seed)
+        self.mean = torch.tensor(self.normalisation.mean, device=accelerator.device)
+        self.std = torch.tensor(self.normalisation.std, device=accelerator.device)
+        self.state = State()
+        self.losses: dict[str, Tensor] = {}
+        self._resume()
+
+    def run_steps(self, checkpoint_every: int, progress: Progress, should_stop: Callable[[], bool]) -> None:
+        """All steps that are still to do."""
+        steps = self.run.recipe.steps
+        looks = evenly_spaced(steps, self.run.recipe.evaluations)
+        self.network.train()
+        for step in range(self.state.step, steps):
+            with self._timed("train"):
+                self._count(self.step(step))
+                if self.state.step % LOG_EVERY == 0 or self.state.step in looks:
+                    self._log()
+            if self.state.step in looks:
+                self._validate()
+            if self.state.step < steps and should_stop():
+                self.save()
+                raise Interrupted("stopped on request; the run goes on from here when it is started again")
+            if self.state.step < steps and self.state.step % checkpoint_every == 0:
+                self.save()
+            progress(self.state.step, steps)
+
+    def outcome(self) -> Outcome:
+        """Predictions of the best model on the test split, which is read here and nowhere else."""
+        with self._timed("test"):
+            self._unwrapped().load_state_dict(self.state.best)
+            predictions = self._predict("test")
+        state = self.state
+        return Outcome(
+            predictions,
+            state.curve,
+            state.best_step,
+            state.best_score,
+            state.seconds,
+            self.parameters,
+            str(self.accelerator.device),
+        )
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """One training step; returns the value of each term, still on the device."""
+        recipe, device = self.run.recipe, self.accelerator.device
+        rate = recipe.optimizer.learning_rate * learning_rate_factor(recipe.schedule, step, recipe.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        raw, known, changes = self.batches.at(step)
+        raw, changes = raw.to(device, non_blocking=True), changes.to(device)
+        targets = {task: values.to(device, non_blocking=True) for task, values in known.items()}
+        images = augment(raw, changes, self.mean, self.std, color=recipe.augmentation.color > 0)
+        with self.accelerator.autocast():
+            outputs = self.network(images)
+        terms = self.objective(outputs, targets)
+        self.accelerator.backward(torch.stack(list(terms.values())).sum())
+        if recipe.optimizer.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), recipe.optimizer.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return {name: value.detach() for name, value in terms.items()}
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        with self._timed("checkpoint"):
+            self._refuse_infinite(self.losses)
+            self.state.losses = {name: float(value) for name, value in self.losses.items()}
+            scaler = self.accelerator.scaler
+            scaler_state = None if scaler is None else scaler.state_dict()
+            save_checkpoint(
+                self.checkpoint, self.run.id, self.state, self._unwrapped(), self.optimizer.optimizer, scaler_state
+            )
+
+    def _resume(self) -> None:
+        found = load_checkpoint(self.checkpoint, self.run.id, self._unwrapped(), self.optimizer.optimizer)
+        if found is None:
+            return
+        self.state, scaler_state = found
+        self.losses = {n: torch.tensor(v, device=self.accelerator.device) for n, v in self.state.losses.items()}
+        if scaler_state is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(dict(scaler_state))
+
+    def _count(self, terms: dict[str, Tensor]) -> None:
+        self.losses = {name: self.losses.get(name, 0) + value for name, value in terms.items()}
+        self.state.step += 1
+
+    def _log(self) -> None:
+        """Put the mean losses since the last entry on the curve. Raises `Diverged` if one is not finite."""
+        self._refuse_infinite(self.losses)
+        since = self.state.step - (self.state.curve[-1]["step"] if self.state.curve else 0)
+        means = {name: float(value) / since for name, value in self.losses.items()}
+        self.state.curve.append({"step": self.state.step, "losses": means})
+        self.losses = {}
+
+    def _validate(self) -> None:
+        with self._timed("validation"):
+            score = selection_score(self._predict("validation"), self.tasks)
+            self.state.curve[-1]["validation"] = None if math.isnan(score) else score
+            if self.state.best_score is None or score > self.state.best_score:
+                self.state.best_score = None if math.isnan(score) else score
+                self.state.best_step = self.state.step
+                self.state.best = {name: value.clone() for name, value in self._unwrapped().state_dict().items()}
+
+    def _predict(self, split: str) -> list[Predictions]:
+        found: list[Predictions] = []
+        for source in self.sources:
+            found += predict(self.network, source, split, self.tasks, self.normalisation, self.accelerator)
+        return found
+
+    def _refuse_infinite(self, losses: dict[str, Tensor]) -> None:
+        values = {name: float(value) for name, value in losses.items()}
+        if not all(math.isfinite(value) for value in values.values()):
+            said = ", ".join(f"{name} = {value}" for name, value in values.items())
+            raise Diverged(
+                f"the loss was not finite by step {self.state.step} ({said})",
+                hint="lower the learning rate, warm up longer, or set `clip_norm` in the budget",
+            )
+
+    def _unwrapped(self) -> Network:
+        network: Network = self.accelerator.unwrap_model(self.network)
+        return network
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.state.seconds[phase] = self.state.seconds.get(phase, 0.0) + time.perf_counter() - started
+
+
+def make_optimizer(network: Network, settings: Optimizer) -> torch.optim.Optimizer:
+    """An optimiser of timm over all parameters; biases and norms are not decayed."""
+    options = {"fused": True} if settings.name in _FUSED else {}
+    optimizer: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
+        network,
+        opt=settings.name,
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        momentum=settings.momentum,
+        filter_bias_and_bn=True,
+        **options,
+    )
+    return optimizer
+
+
+def evenly_spaced(steps: int, looks: int) -> frozenset[int]:
+    """Steps after which validation is looked at; the last step is always one of them."""
+    return frozenset(round(steps * (i + 1) / looks) for i in range(looks)) - {0}

@@ -1,0 +1,34 @@
+"""A short measurement of how fast a backbone trains here."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from bench.models.network import build_network
+from bench.specs.run import RunSpec
+from bench.training.loop import make_accelerator
+
+IMAGES = 32
+REPEATS = 3
+
+
+def seconds_per_image(run: RunSpec) -> float:
+    """Median seconds an image of a forward and backward pass, after one to warm up."""
+    accelerator = make_accelerator(run.recipe.precision)
+    plain = run.backbone.model_copy(update={"weights": None})
+    network = build_network(plain, {task.name: len(task.labels) for task in run.tasks}, seed=0)
+    network = network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    size = run.recipe.image_size
+    images = torch.zeros(IMAGES, 3, size, size, device=accelerator.device).contiguous(memory_format=torch.channels_last)
+    durations = []
+    for _ in range(REPEATS + 1):
+        started = time.perf_counter()
+        with accelerator.autocast():
+            outputs = network(images)
+        torch.stack([output.float().sum() for output in outputs.values()]).sum().backward()  # type: ignore[no-untyped-call]
+        if accelerator.device.type == "cuda":
+            torch.cuda.synchronize()
+        durations.append(time.perf_counter() - started)
+    return sorted(durations[1:])[REPEATS // 2] / IMAGES
