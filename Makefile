@@ -2,13 +2,12 @@
 # make test   install for development and run the tests
 # make lint   formatting, style, types, layers
 # make perf   benchmarks (ratios; minutes), written to results/performance/
-# make simulate  the simulations behind the verdicts, with more repeats than the tests take
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint perf simulate clean
+.PHONY: demo test lint perf clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
@@ -23,11 +22,7 @@ lint: $(VENV)/.development
 	$(BIN)/lint-imports
 
 perf: $(VENV)/.development
-	$(BIN)/python tests/performance/throughput.py
-	$(BIN)/python tests/performance/drawing.py
-
-simulate: $(VENV)/.development
-	$(BIN)/python tests/performance/simulate_verdicts.py
+	$(BIN)/python tests/performance/measure.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

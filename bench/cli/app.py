@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from rich.markup import escape
 import bench
 from bench.cli import data, results, run, specs
 from bench.cli.options import errors
-from bench.errors import BenchError, InfrastructureError, Interrupted, is_infrastructure
+from bench.errors import BenchError, InfrastructureError, is_infrastructure
 
 app = typer.Typer(
     name="bench",
@@ -48,18 +47,11 @@ def main() -> None:
         app()
     except BenchError as error:
         _fail(error)
-    except KeyboardInterrupt:
-        _fail(Interrupted("stopped at once; finished runs are kept, unfinished ones go on from their last checkpoint"))
-    except BrokenPipeError:
-        # The reader has gone (`bench list | head`): not an error, and nobody is left to read a message.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
-    except OSError as error:
+    except Exception as error:
         if not is_infrastructure(error):
             _crash(error)
-        _fail(InfrastructureError(f"the machine failed: {error}", hint="free some space or mend the disk, then repeat"))
-    except Exception as error:
-        _crash(error)
+        what = str(error) or type(error).__name__
+        _fail(InfrastructureError(f"the machine failed: {what}", hint="free some space or memory, then repeat"))
 
 
 def _fail(error: BenchError) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from bench.cli.options import AsJson, Specs, catalog_of, errors, output, print_json
-from bench.errors import UnknownName
+from bench.errors import UnknownName, UsageError
 
 app = typer.Typer(
     help="Local copies of data sets, prepared stores, contact sheets.", no_args_is_help=True, rich_markup_mode=None
@@ -94,8 +94,9 @@ def prepare(name: DatasetName, size: Size = 64, specs: Specs = None) -> None:
     """
     from bench.cli.progress import RunProgress
     from bench.data.copies import find_copy
-    from bench.runs.execute import prepare_data, stop_requests
+    from bench.runs.execute import prepare_data
     from bench.runs.plan import preparation_of
+    from bench.runs.stopping import stop_requests
     from bench.specs.dataset import DatasetSpec
 
     catalog = catalog_of(specs)
@@ -130,6 +131,8 @@ def show(
     from bench.runs.plan import preparation_of
     from bench.specs.dataset import DatasetSpec
 
+    if out.suffix.lower() != ".png" or not out.absolute().parent.is_dir():
+        raise UsageError(f"'{out}' cannot be written", hint="give a .png file in a folder that exists")
     catalog = catalog_of(specs)
     stores = []
     for name in names:

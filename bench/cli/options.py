@@ -6,10 +6,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.specs.catalog import Catalog
@@ -50,27 +53,51 @@ def catalog_of(folders: list[Path] | None) -> Catalog:
 
     catalog = open_catalog(folders or [])
     for problem in catalog.unreadable:
-        errors().print(f"[yellow]warning:[/] {problem}", highlight=False, soft_wrap=True)
+        errors().print(f"[yellow]warning:[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
     return catalog
 
 
 def results_of(folder: Path | None) -> Path:
-    return (folder or Path(os.environ.get("BENCH_RESULTS") or "results")).absolute()
+    """The results folder, which need not be there yet. Raises `UsageError` if it is a file."""
+    found = (folder or Path(os.environ.get("BENCH_RESULTS") or "results")).absolute()
+    if found.exists() and not found.is_dir():
+        raise UsageError(f"{found} is not a folder", hint="give a folder for results (`--results DIR`)")
+    return found
+
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        _reader_gone()
 
 
 def output() -> Console:
     """Where results go. Without a terminal a table gets the width it needs."""
-    return Console(width=None if sys.stdout.isatty() else 250)
+    return _Output(width=None if sys.stdout.isatty() else 250, emoji=False)
 
 
 def errors() -> Console:
     """Where warnings, errors and progress go."""
-    return Console(stderr=True)
+    return Console(stderr=True, emoji=False)
 
 
 def print_json(value: Any) -> None:
     """JSON to standard output; NaN, which JSON has not, as null."""
-    sys.stdout.write(json.dumps(_plain(value), indent=1, ensure_ascii=False, default=str) + "\n")
+    print_text(json.dumps(_plain(value), indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Text for programs to standard output, as it is."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_gone()
+
+
+def _reader_gone() -> NoReturn:
+    """End quietly: who reads only the first lines (`bench list | head`) makes no mistake."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(0)
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ from bench.cli.options import (
     errors,
     output,
     print_json,
+    print_text,
     results_of,
 )
 from bench.errors import NothingMeasured, RecordError, UnknownName
@@ -29,6 +31,7 @@ from bench.errors import NothingMeasured, RecordError, UnknownName
 if TYPE_CHECKING:
     from bench.runs.plan import SuitePlan
     from bench.runs.records import Record, RecordStore
+    from bench.specs.run import RunSpec
 
 
 class Format(StrEnum):
@@ -106,9 +109,9 @@ def leaderboard(
         return
     for board in boards:
         if format is Format.md:
-            typer.echo(to_markdown(leaderboard_table(board)))
+            print_text(to_markdown(leaderboard_table(board)) + "\n")
         elif format is Format.csv:
-            typer.echo(to_csv(leaderboard_records(board)), nl=False)
+            print_text(to_csv(leaderboard_records(board)))
         else:
             print_table(leaderboard_table(board), output())
 
@@ -142,6 +145,9 @@ def why(
     records, _ = records_of(one, store)
     metric = one.suite.tasks[chosen.task].primary
     runs = [(seed, run.spec, records.get(run.spec.id)) for seed, run in one.runs_of(chosen).items()]
+    newest = next((record for _, _, record in reversed(runs) if record is not None), None)
+    if newest is None:
+        raise NothingMeasured(f"no run of {chosen} is recorded", hint=f"`bench run --suite {suite}` makes them")
     if json:
         print_json([{"seed": seed, "id": spec.id, "record": record} for seed, spec, record in runs])
         return
@@ -150,11 +156,8 @@ def why(
 
     console = output()
     print_table(cell_table(chosen, metric, [(seed, s.id, r) for seed, s, r in runs], one.provenance), console)
-    newest = next((record for _, _, record in reversed(runs) if record is not None), None)
-    if newest is None:
-        raise NothingMeasured(f"no run of {chosen} is recorded", hint=f"`bench run --suite {suite}` makes them")
     lines = {
-        "command": " ".join(newest.command),
+        "command": shlex.join(newest.command),
         "packages": ", ".join(f"{name} {version}" for name, version in newest.environment["packages"].items()),
         "hardware": ", ".join(f"{name} {value}" for name, value in newest.environment["hardware"].items()),
         "terms": ", ".join(f"{term.name} {term.options}" for term in newest.run.terms),
@@ -174,9 +177,13 @@ def why(
 
 
 def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], int]:
-    """Records of a plan by run id, and how many of its suite have other ids; warns of those that cannot be read."""
+    """Records of a plan by run id; warns of those that cannot be read.
+
+    And how many records of its suite differ in anything but the seed from all its runs, those left out by `--only`
+    among them.
+    """
     found: dict[str, Record] = {}
-    planned = {run.spec.id for run in one.runs}
+    planned = {_but_for_seed(run.spec) for run in (*one.runs, *one.left_out)}
     for run in one.runs:
         try:
             record = store.find(run.spec)
@@ -185,8 +192,12 @@ def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], i
             continue
         if record is not None:
             found[record.id] = record
-    others = sum(r.suite == one.name and r.id not in planned for r in store.records(one.provenance))
+    others = sum(r.suite == one.name and _but_for_seed(r.run) not in planned for r in store.records(one.provenance))
     return found, others
+
+
+def _but_for_seed(run: RunSpec) -> str:
+    return run.model_dump_json(exclude={"seed"})
 
 
 def _measured(

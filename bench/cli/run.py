@@ -85,27 +85,34 @@ def run(
 
     Example: bench run --suite faces
     """
-    from bench.cli.progress import RunProgress
-    from bench.runs.check import checked_suite
-    from bench.runs.execute import execute, prepare_data, stop_requests
-    from bench.runs.plan import find_preparations, plan
-    from bench.runs.records import RecordStore
-
-    catalog, store = catalog_of(specs), RecordStore(results_of(results))
-    choices = {"budget": budget, "seeds": seeds, "limit": limit, "only": only or ()}
-    with RunProgress(errors()) as progress:
-        if not dry_run:
-            with stop_requests() as should_stop:
-                for resolved in checked_suite(catalog, suite, budget=budget):
-                    prepare_data(list(find_preparations(catalog, resolved).values()), progress, should_stop)
-        plans = plan(catalog, suite, **choices)  # type: ignore[arg-type]
-    _print_plans(plans, store)
     if dry_run:
+        show_plan(suite, specs, results, budget, seeds, limit, only)
         return
-    with RunProgress(errors(), plans, store) as progress:
-        tally = execute(plans, store, progress, command=["bench", *sys.argv[1:]])
-    _print_results(plans, store)
-    _print_failures(plans, store, tally)
+    from bench.runs.stopping import stop_requests
+
+    with stop_requests() as should_stop:  # from the first moment on, so that no request is lost
+        from bench.cli.progress import RunProgress
+        from bench.runs.check import checked_suite
+        from bench.runs.execute import check_machine, execute, prepare_data
+        from bench.runs.plan import find_preparations, plan
+        from bench.runs.records import RecordStore
+
+        catalog, store = catalog_of(specs), RecordStore(results_of(results))
+        resolved = checked_suite(catalog, suite, budget=budget)
+        check_machine(one.budget for one in resolved)
+        with RunProgress(errors()) as progress:
+            for one in resolved:
+                prepare_data(list(find_preparations(catalog, one).values()), progress, should_stop)
+        plans = plan(catalog, suite, budget=budget, seeds=seeds, limit=limit, only=only or ())
+        _print_plans(plans, store)
+        with RunProgress(errors(), plans, store) as progress:
+            tally = execute(plans, store, progress, command=["bench", *sys.argv[1:]], should_stop=should_stop)
+        _print_results(plans, store)
+        _print_failures(plans, store, tally)
+    if not tally.done:
+        raise NothingMeasured(
+            f"no run of suite '{suite}' has ended well", hint=f"`bench status {suite}` tells their states"
+        )
     if tally.failed:
         raise typer.Exit(SOME_RUNS_FAILED)
 
@@ -185,9 +192,7 @@ def _print_results(plans: Sequence[SuitePlan], store: RecordStore) -> None:
     for one in plans:
         records, others = records_of(one, store)
         if not any(record.status == "done" for record in records.values()):
-            raise NothingMeasured(
-                f"no run of suite '{one.name}' has ended well", hint=f"`bench status {one.name}` tells their states"
-            )
+            continue
         report, board = transfer(one, records), standings(one, records, others=others)
         for table in (verdict_table(report), method_table(report), leaderboard_table(board)):
             print_table(table, output())

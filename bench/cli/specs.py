@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from bench.cli.options import AsJson, Specs, catalog_of, errors, output, print_json
-from bench.errors import BenchError, Problem, SpecError, UnknownName
+from bench.errors import BenchError, Problem, SpecError, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from bench.specs.catalog import Catalog, Entry
@@ -88,9 +88,12 @@ def validate(
     paths = [Path(target) for target in named if Path(target).exists()]
     unknown = [target for target in named if not Path(target).exists() and target.endswith((".yaml", ".yml", "/"))]
     if unknown:
-        raise UnknownName("file", unknown[0], (), hint="give an existing file or folder")
+        raise UsageError(f"there is no file or folder {unknown[0]}", hint="give an existing file or folder")
     folders = [path if path.is_dir() else path.parent for path in paths]
     catalog = _catalog_for(specs, folders)
+    for path in paths:
+        if not any(_is_under(file, [path]) for file in catalog.files):
+            raise UsageError(f"{path} holds no spec", hint="give a .yaml file, or a folder with such files")
     chosen = _chosen(catalog, [t for t in named if Path(t) not in paths], paths, everything=not named)
     problems = sorted(set(_problems(catalog, chosen, paths if named else None)))
     if json:
@@ -120,8 +123,7 @@ def _chosen(catalog: Catalog, names: list[str], paths: list[Path], *, everything
     if everything:
         return list(entries)
     chosen = [_find(catalog, name) for name in names]
-    for path in (path.resolve() for path in paths):
-        chosen += [entry for entry in entries if entry.file == path or path in entry.file.parents]
+    chosen += [entry for entry in entries if _is_under(entry.file, paths)]
     return list(dict.fromkeys(chosen))
 
 
@@ -135,7 +137,7 @@ def _problems(catalog: Catalog, chosen: list[Entry], paths: list[Path] | None) -
         return list(error.problems)
     for entry in chosen:
         try:
-            problems += validate_spec(catalog, catalog.load_file(entry.file), entry.kind)
+            problems += validate_spec(catalog, catalog.load_file(entry.file))
         except SpecError as error:
             problems += error.problems
         except BenchError as error:
@@ -144,17 +146,22 @@ def _problems(catalog: Catalog, chosen: list[Entry], paths: list[Path] | None) -
 
 
 def _is_under(file: Path, paths: list[Path]) -> bool:
-    resolved = [path.resolve() for path in paths]
-    return any(file == path or path in file.parents for path in resolved)
+    """Whether a file is one of `paths` or in one of them, links followed."""
+    return any(file.resolve().is_relative_to(path.resolve()) for path in paths)
 
 
 def _find(catalog: Catalog, name: str) -> Entry:
-    kind, _, rest = name.rpartition("/")
-    if kind:
+    from bench.specs.catalog import KINDS
+
+    kind, slash, rest = name.rpartition("/")
+    if slash:
+        if kind not in KINDS:
+            raise UnknownName("kind of spec", kind, KINDS)
         return catalog.entry(kind, rest)
     found = [entry for entry in catalog.entries if entry.name == name]
     if not found:
-        raise UnknownName("spec", name, {entry.name for entry in catalog.entries}, hint="`bench list` shows all")
+        known = {entry.name for entry in catalog.entries}
+        raise UnknownName("spec", name, known, hint=f"`bench list` shows all{catalog.unread}")
     if len(found) > 1:
         kinds = [f"{entry.kind}/{name}" for entry in found]
         raise UnknownName("spec (several kinds have that name)", name, kinds, hint=f"write {' or '.join(kinds)}")

@@ -79,9 +79,10 @@ def normalise_(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def _reflected(places: Tensor, side: int) -> Tensor:
-    """Indices beyond an edge, mirrored back inside: -1 becomes 1, `side` becomes `side - 2`."""
-    places = places.abs()
-    return torch.where(places >= side, 2 * (side - 1) - places, places).clamp_(0, side - 1)
+    """Indices beyond an edge, mirrored back inside: -1 becomes 1, `side` becomes `side - 2`, however far they lie."""
+    period = 2 * (side - 1)
+    places = places.abs() % period
+    return torch.where(places >= side, period - places, places)
 
 
 def _recoloured(images: Tensor, changes: Changes) -> Tensor:

@@ -1,7 +1,8 @@
 """From a local copy of a data set, or from its stand-in generator, to a store.
 
 Both write into `<store>.partial` and move it into place at the end; a lock lets only one process prepare a store.
-Decoding a copy keeps a journal, so that an interrupted preparation goes on where it stopped.
+Decoding a copy keeps a journal, so that an interrupted preparation goes on where it stopped; what was refused is
+tried again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from bench.data.copies import cache_folder
 from bench.data.labels import LabelTable, code_columns, labels_from_codes
 from bench.data.standin import StandInRequest, draw_split, standin_fingerprint
 from bench.data.store import IMAGES, MANIFEST, STORE_VERSION, Store, open_store, write_store
-from bench.errors import DataError
+from bench.errors import DataError, is_infrastructure
 from bench.specs.components import load_part, part_fingerprint, read_options
 from bench.specs.dataset import SPLITS, DatasetSpec
 from bench.specs.fingerprint import fingerprint
@@ -39,6 +40,17 @@ Progress = Callable[[int, int], None]
 MOST_REFUSED = 0.05
 """Largest part of a copy's images that may be missing or unreadable."""
 CHUNK = 256
+JOURNAL = "journal.json"
+
+_WIDE = ("I", "F")  # modes of 16 and 32 bits a pixel, which PIL does not scale to 8 bits but cuts off at 255
+_UNREADABLE = (
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    OSError,
+    RuntimeError,  # a loop of symbolic links
+    SyntaxError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -141,11 +153,10 @@ class Preparation:
                 f"unreadable: {names}, ...",
                 hint="complete the copy; what was read so far is kept",
             )
-        good = ~np.isin(labels.images, list(refused))
-        _keep_rows(work, good)
+        good = np.array([name not in refused for name in labels.images.tolist()])
         kept = labels.take(good)
         self._expect(kept, copy)
-        (work / "journal.json").unlink()
+        _keep_rows(work, good)
         write_store(
             folder,
             images=work / IMAGES,
@@ -196,8 +207,11 @@ def layout_of(dataset: DatasetSpec) -> Component:
 
 
 def _decode_all(labels: LabelTable, root: Path, work: Path, size: int, progress: Progress) -> dict[str, str]:
-    """Decode every image into `work/images.npy`; returns refusals. Goes on from the journal if there is one."""
-    journal_file = work / "journal.json"
+    """Decode every image into `work/images.npy`; returns refusals.
+
+    Goes on from the journal if there is one; images refused earlier come first, as the copy may have been completed.
+    """
+    journal_file = work / JOURNAL
     identity = fingerprint([labels.fingerprint(), size])
     done, refused = _read_journal(journal_file, identity)
     shape = _shape(len(labels), size)
@@ -208,17 +222,27 @@ def _decode_all(labels: LabelTable, root: Path, work: Path, size: int, progress:
     else:
         images = open_memmap(work / IMAGES, mode="r+")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(done, len(labels), CHUNK):
-            names = labels.images[start : start + CHUNK].tolist()
-            for i, result in enumerate(pool.map(lambda name: _decode(root, name, size), names)):
+        for rows in _chunks(labels, done, refused):
+            names = labels.images[rows].tolist()
+            results = pool.map(lambda name: _decode(root, name, size), names)
+            for row, name, result in zip(rows, names, results, strict=True):
+                refused.pop(name, None)
                 if isinstance(result, str):
-                    refused[names[i]] = result
+                    refused[name] = result
                 else:
-                    images[start + i] = result
+                    images[row] = result
+            done = max(done, rows[-1] + 1)
             images.flush()
-            _write_json(journal_file, {"identity": identity, "done": start + len(names), "refused": refused})
-            progress(start + len(names), len(labels))
+            _write_json(journal_file, {"identity": identity, "done": done, "refused": refused})
+            progress(done, len(labels))
     return refused
+
+
+def _chunks(labels: LabelTable, done: int, refused: Mapping[str, str]) -> list[list[int]]:
+    """Rows still to decode, some at a time: those refused among the first `done`, then the rest."""
+    again = [row for row, name in enumerate(labels.images[:done].tolist()) if name in refused]
+    rows = [*again, *range(done, len(labels))]
+    return [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
 
 
 def _read_journal(file: Path, identity: str) -> tuple[int, dict[str, str]]:
@@ -226,8 +250,8 @@ def _read_journal(file: Path, identity: str) -> tuple[int, dict[str, str]]:
         return 0, {}
     try:
         journal = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        return 0, {}  # killed while the journal was written: begin anew
+    except (OSError, ValueError):
+        return 0, {}  # the machine failed while the journal was written: begin anew
     return (journal["done"], journal["refused"]) if journal.get("identity") == identity else (0, {})
 
 
@@ -238,18 +262,25 @@ def _decode(root: Path, name: str, size: int) -> NDArray[np.uint8] | str:
         if not path.resolve().is_relative_to(root.resolve()):
             return "outside the copy"
         with Image.open(path) as image:
+            if image.mode.startswith(_WIDE):
+                return f"unreadable: pixels of mode {image.mode}"
             image.draft("RGB", (size, size))
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-            return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC))
+            upright = ImageOps.exif_transpose(image)
+            if "transparency" in upright.info:  # PIL warns of a palette with alpha unless alpha is made first
+                upright = upright.convert("RGBA")
+            return np.asarray(ImageOps.fit(upright.convert("RGB"), (size, size), Image.Resampling.BICUBIC))
     except FileNotFoundError:
         return "missing"
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+    except _UNREADABLE as error:
+        if is_infrastructure(error):
+            raise  # the disk is at fault, not the image
         return f"unreadable: {type(error).__name__}"
 
 
 def _keep_rows(work: Path, good: NDArray[np.bool_]) -> None:
-    """Close the gaps that refused images left."""
+    """Close the gaps that refused images left, and end the journal: rows no longer stand where it says."""
     if good.all():
+        (work / JOURNAL).unlink()
         return
     images = np.load(work / IMAGES, mmap_mode="r")
     rows = np.flatnonzero(good)
@@ -258,6 +289,7 @@ def _keep_rows(work: Path, good: NDArray[np.bool_]) -> None:
         kept[start : start + CHUNK] = images[rows[start : start + CHUNK]]
     kept.flush()
     del images, kept
+    (work / JOURNAL).unlink()
     os.replace(work / "kept.npy", work / IMAGES)
 
 

@@ -31,6 +31,10 @@ class LocalMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate has no typ
         """The value, and one value per class or label where the metric has them (else an empty array)."""
         raise NotImplementedError
 
+    def _build_data_dir(self) -> str:
+        """Where `evaluate` would keep files. It makes that folder at once; here all stays in memory."""
+        return ""
+
     def _info(self) -> evaluate.MetricInfo:
         references: Any = datasets.Value("int64")
         if self.TASK_TYPE == "multilabel":
@@ -50,8 +54,11 @@ class LocalMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate has no typ
 
 
 def annotated_classes(scores: ArrayLike, references: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.int64], int]:
-    """Predicted and true classes of annotated images, and the number of classes. Raises `ValueError` for bad shapes."""
-    score, truth = np.asarray(scores, dtype=np.float64), np.asarray(references, dtype=np.int64)
+    """Predicted and true classes of annotated images, and the number of classes.
+
+    Raises `ValueError` for wrong shapes, references that are no classes, and scores that are no numbers.
+    """
+    score, truth = _numbers(scores), _integers(references)
     if score.ndim != 2 or truth.shape != score.shape[:1]:
         raise ValueError(f"expected scores [n, classes] and references [n], found {score.shape} and {truth.shape}")
     if truth.size and (truth.max() >= score.shape[1] or truth.min() < MISSING):
@@ -72,8 +79,11 @@ def class_counts(
 def label_counts(
     scores: ArrayLike, references: ArrayLike
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Per label, over annotated cells: true positives, false positives, false negatives, true negatives."""
-    score, truth = np.asarray(scores, dtype=np.float64), np.asarray(references, dtype=np.int64)
+    """Per label, over annotated cells: true positives, false positives, false negatives, true negatives.
+
+    Raises `ValueError` for wrong shapes, references other than 0, 1 and -1, and scores that are no numbers.
+    """
+    score, truth = _numbers(scores), _integers(references)
     if score.ndim != 2 or truth.shape != score.shape:
         raise ValueError(f"expected scores and references [n, labels], found {score.shape} and {truth.shape}")
     if truth.size and not np.isin(truth, (MISSING, 0, 1)).all():
@@ -85,6 +95,20 @@ def label_counts(
         (~predicted & positive).sum(0),
         (~predicted & ~positive & known).sum(0),
     )
+
+
+def _numbers(scores: ArrayLike) -> NDArray[np.float64]:
+    score = np.asarray(scores, dtype=np.float64)
+    if np.isnan(score).any():
+        raise ValueError("scores must be numbers, found NaN")
+    return score
+
+
+def _integers(references: ArrayLike) -> NDArray[np.int64]:
+    given = np.asarray(references)
+    if given.size and given.dtype.kind not in "iub":
+        raise ValueError(f"references must be integers, found {given.dtype}")
+    return given.astype(np.int64)
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.errors import DataError, UnknownName, UsageError
@@ -138,9 +141,11 @@ def load_weights(model: nn.Module, backbone: RunBackbone) -> None:
     """Load a local weights file after checking its hash. Raises `DataError` for another file or another model's."""
     if backbone.weights is None or backbone.weights.file is None:
         return
-    state = _read_weights(check_weights_file(backbone))
-    result = model.load_state_dict(state, strict=False)
-    wrong = [*result.missing_keys, *(key for key in result.unexpected_keys if not _is_classifier(model, key))]
+    state, own = _read_weights(check_weights_file(backbone)), model.state_dict()
+    wrong = [key for key, value in state.items() if key in own and own[key].shape != value.shape]
+    if not wrong:
+        result = model.load_state_dict(state, strict=False)
+        wrong = [*result.missing_keys, *(key for key in result.unexpected_keys if not _is_classifier(model, key))]
     if wrong:
         raise DataError(
             f"{backbone.weights.file} does not hold the weights of '{backbone.timm}': {', '.join(wrong[:3])}, ...",
@@ -165,12 +170,21 @@ def check_weights_file(backbone: RunBackbone) -> Path:
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return dict(load_file(file))
-    loaded = torch.load(file, map_location="cpu", weights_only=True)
-    return dict(loaded.get("state_dict", loaded))
+    """A state by name; no code in the file is run."""
+    try:
+        if file.suffix == ".safetensors":
+            return dict(load_file(file))
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"the weights file {file} cannot be read: {reason}",
+            hint="give a .safetensors file, or a .pth file that holds tensors by name and nothing else",
+        ) from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DataError(f"the weights file {file} does not hold tensors by name")
+    return state
 
 
 def _is_classifier(model: nn.Module, key: str) -> bool:
@@ -202,7 +216,7 @@ def _feature_size(model: nn.Module, backbone: RunBackbone, size: int | None = No
 
 @contextmanager
 def _seeded(*names: str | int) -> Iterator[None]:
-    """torch's global generator, seeded by name for a while and put back."""
+    """torch's generator of the CPU, seeded by name for a while and put back; those of GPUs are not touched."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(*names))
+        torch.default_generator.manual_seed(stream_seed(*names))
         yield

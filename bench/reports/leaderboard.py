@@ -13,7 +13,7 @@ from bench.reports.transfer import method_table, verdict_table
 
 def leaderboard_table(board: Standings) -> Table:
     """A row a method and backbone; a column a task of a data set on its primary metric."""
-    columns = tuple(f"{dataset} {task} {metric}" for dataset, task, metric in board.columns)
+    columns = tuple(f"{dataset}\n{task}\n{metric}" for dataset, task, metric in board.columns)
     headers = ("rank", "backbone", "method", "average", "Δm %", *columns, "steps", "images", "min")
     data = ", ".join(f"{name} {fingerprint}" for name, fingerprint in board.data.items())
     primary = dict.fromkeys((task, metric) for _, task, metric in board.columns)
@@ -39,6 +39,7 @@ def leaderboard_table(board: Standings) -> Table:
         notes=tuple(notes),
         warning=warning_of(board.provenance),
         numeric=frozenset({0, *range(3, len(headers))}),
+        optional=("images", "steps", "min", "Δm %"),
     )
 
 

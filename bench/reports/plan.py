@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from bench.reports.table import Table, joined, number, warning_of
+from bench.reports.table import Table, number, warning_of
 from bench.runs.plan import Cell, SuitePlan
 from bench.runs.records import Record
 from bench.specs.run import RunSource
@@ -27,17 +27,17 @@ def plan_table(plan: SuitePlan, states: Sequence[str], seconds: float) -> Table:
             method,
             str(sum(found.values())),
             *(str(found[state] or "") for state in STATES),
-            joined([*map(str, steps[backbone, method])]),
+            _listed(steps[backbone, method]),
         )
         for (backbone, method), found in counts.items()
     )
     left = sum(state not in ("done", "diverged") for state in states)
-    data = joined([f"{s.dataset} ({s.batch} of each batch)" for s in _joint_sources(plan)])
+    data = _listed([f"{s.dataset} ({s.batch} of each batch)" for s in _joint_sources(plan)])
     return Table(
         title=f"Plan of {plan.name}: {len(plan.runs)} runs, {left} to do, about {duration(seconds)}",
         headers=("backbone", "method", "runs", *STATES, "steps"),
         rows=rows,
-        notes=(f"data sets: {data}", f"budget {plan.suite.budget.name}, seeds {joined([*map(str, plan.seeds)])}"),
+        notes=(f"data sets: {data}", f"budget {plan.suite.budget.name}, seeds {_listed(plan.seeds)}"),
         warning=warning_of(plan.provenance),
         numeric=frozenset(range(2, 10)),
     )
@@ -49,7 +49,7 @@ def status_table(plan: SuitePlan, states: Sequence[str]) -> Table:
         (run.spec.id, run.backbone, run.method, run.dataset or "all", run.task or "all", str(run.seed), state)
         for run, state in zip(plan.runs, states, strict=True)
     )
-    summary = joined([f"{count} {state}" for state, count in Counter(states).items()])
+    summary = _listed([f"{count} {state}" for state, count in Counter(states).items()])
     return Table(
         title=f"Runs of {plan.name}: {summary}",
         headers=("run", "backbone", "method", "data set", "task", "seed", "state"),
@@ -88,6 +88,10 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def _listed(parts: Iterable[object]) -> str:
+    return ", ".join(map(str, parts))
 
 
 def _when(record: Record | None) -> str:

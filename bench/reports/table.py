@@ -7,8 +7,10 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 
 STANDIN_WARNING = (
@@ -20,7 +22,11 @@ LIMITED_WARNING = "CUT-DOWN RUNS (--limit): these numbers only show that everyth
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under headers. `styles` by row number colour the terminal only; `notes` stand below."""
+    """Rows of text under headers; `notes` stand below.
+
+    `numeric` columns are aligned right. `optional` columns are left out, the first named first, where a terminal is too
+    narrow for all of them.
+    """
 
     title: str
     headers: tuple[str, ...]
@@ -28,6 +34,7 @@ class Table:
     notes: tuple[str, ...] = ()
     warning: str = ""
     numeric: frozenset[int] = frozenset()
+    optional: tuple[str, ...] = ()
 
 
 def warning_of(provenance: str) -> str:
@@ -39,7 +46,7 @@ def to_markdown(table: Table) -> str:
     """GitHub-flavoured Markdown; the warning stands first and bold."""
     from tabulate import tabulate
 
-    parts = [f"## {_one_line(table.title)}"]
+    parts = [f"## {_markdown_cell(table.title)}"]
     if table.warning:
         parts.append(f"> **{table.warning}**")
     cells = [[_markdown_cell(cell) for cell in row] for row in table.rows]
@@ -56,7 +63,7 @@ def to_csv(table: Table) -> str:
     """Comma-separated values with a header line; the warning is a column, so that no row is without it."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*table.headers, *(["warning"] if table.warning else [])])
+    writer.writerow([*map(_one_line, table.headers), *(["warning"] if table.warning else [])])
     for row in table.rows:
         writer.writerow([*map(_one_line, row), *([table.warning] if table.warning else [])])
     return stream.getvalue()
@@ -66,16 +73,42 @@ def print_table(table: Table, console: Console) -> None:
     """To the terminal; the warning in red, above and below, so that it is seen wherever one looks."""
     if table.warning:
         console.print(f"[bold white on red] {escape(table.warning)} [/]")
-    rich = RichTable(title=escape(table.title), title_justify="left", header_style="bold")
-    for i, header in enumerate(table.headers):
-        rich.add_column(escape(header), justify="right" if i in table.numeric else "left", overflow="fold")
-    for row in table.rows:
-        rich.add_row(*(_coloured(cell) for cell in row))
+    hidden: list[str] = []
+    rich = _rich_table(table, hidden)
+    for header in table.optional:
+        if _width(rich, console) <= console.width:
+            break
+        hidden.append(header)
+        rich = _rich_table(table, hidden)
     console.print(rich)
     for note in table.notes:
-        console.print(f"[dim]{escape(note)}[/]")
+        console.print(f"[dim]{_terminal_text(note)}[/]", highlight=False)
+    if hidden:
+        console.print(f"[dim]left out on a terminal this narrow: {escape(', '.join(hidden))}[/]", highlight=False)
     if table.warning:
-        console.print(f"[bold red]{escape(table.warning)}[/]")
+        console.print(f"[bold red]{escape(table.warning)}[/]", highlight=False)
+
+
+def _width(rich: RichTable, console: Console) -> int:
+    """Columns that a table takes when nothing in it is folded."""
+    return Measurement.get(console, console.options.update(max_width=10_000), rich).maximum
+
+
+def _rich_table(table: Table, hidden: Sequence[str]) -> RichTable:
+    shown = [i for i, header in enumerate(table.headers) if header not in hidden]
+    rich = RichTable(
+        title=_terminal_text(table.title),
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+    )
+    for i in shown:
+        header = "\n".join(map(_terminal_text, table.headers[i].split("\n")))
+        rich.add_column(header, justify="right" if i in table.numeric else "left", overflow="fold")
+    for row in table.rows:
+        rich.add_row(*(_coloured(row[i]) for i in shown))
+    return rich
 
 
 MARKS = {"harm": "▼", "benefit": "▲", "equivalent": "=", "inconclusive": "?"}
@@ -86,8 +119,12 @@ _COLOURS = {"harm": "red", "benefit": "green", "equivalent": "cyan", "inconclusi
 def _coloured(cell: str) -> str:
     for word, colour in _COLOURS.items():
         if cell.endswith((MARKS[word], f"{MARKS[word]} {word}")):
-            return f"[{colour}]{escape(cell)}[/]"
-    return escape(cell)
+            return f"[{colour}]{_terminal_text(cell)}[/]"
+    return _terminal_text(cell)
+
+
+def _terminal_text(text: str) -> str:
+    return escape(_one_line(text))
 
 
 def _one_line(text: str) -> str:
@@ -105,7 +142,3 @@ def number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
     if value is None or value != value:
         return "–"
     return f"{value:{'+' if sign else ''}.{digits}f}"
-
-
-def joined(parts: Sequence[str]) -> str:
-    return ", ".join(parts)

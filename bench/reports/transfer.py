@@ -11,7 +11,7 @@ _FLAG = {True: "yes", False: "no", None: "–"}
 def verdict_table(report: Transfer) -> Table:
     """A row a cell."""
     headers = (
-        "data set", "task", "backbone", "method", "metric", "single", "joint", "difference [95 % interval]",
+        "data set", "task", "backbone", "method", "metric", "single", "joint", "difference\n[95 % interval]",
         "p (Holm)", "margin", "detectable", "seeds", "verdict",
     )  # fmt: skip
     notes = [
@@ -30,14 +30,15 @@ def verdict_table(report: Transfer) -> Table:
         notes=tuple(notes),
         warning=warning_of(report.provenance),
         numeric=frozenset({5, 6, 7, 8, 9, 10, 11}),
+        optional=("margin", "seeds", "p (Holm)", "metric", "detectable", "single", "joint"),
     )
 
 
 def method_table(report: Transfer) -> Table:
     """A row a method: counts of verdicts, Δm, and the paper's literal flag."""
     headers = (
-        "backbone", "method", "harm", "benefit", "equivalent", "inconclusive", "Δm % [95 % interval]",
-        "worse than some single-task model by means",
+        "backbone", "method", "harm", "benefit", "equivalent", "inconclusive", "Δm %\n[95 % interval]",
+        "worse by means than\nsome single-task model",
     )  # fmt: skip
     return Table(
         title=f"Negative transfer by method: {report.suite}",

@@ -5,11 +5,12 @@ Together with `bench.specs.references` this is all that `bench validate` checks 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from pydantic import ValidationError
 
-from bench.errors import BenchError, Problem, SpecError, UnknownName
+from bench.errors import BenchError, Problem, SpecError, UnknownName, UsageError
 from bench.specs.backbone import BackboneSpec
 from bench.specs.budget import BudgetSpec
 from bench.specs.catalog import Catalog
@@ -31,43 +32,45 @@ LAYOUTS, STANDINS, TERMS, METRICS = (
     "bench.methods.terms",
     "bench.metrics",
 )
+Specs = Mapping[tuple[str, str], Spec]
+"""Specs by kind and name."""
 
 
 def checked_suite(catalog: Catalog, name: str, *, budget: str | None = None) -> tuple[ResolvedSuite, ...]:
     """The suite, or those that it includes, fully checked. Raises `SpecError` with all problems, or `UnknownName`."""
-    suites = resolve_suite(catalog, name, budget=budget)
-    problems = [problem for suite in suites for problem in suite_problems(catalog, suite)]
+    check = ReferenceCheck(catalog)
+    check.spec(SuiteSpec, name)
+    if budget is not None:
+        check.spec(BudgetSpec, budget)
+    problems = _all_problems(catalog, check, budget)
     if problems:
         raise SpecError(problems, hint="mend the specs, then `bench validate` tells whether all is well")
-    return suites
+    return resolve_suite(catalog, name, budget=budget)
 
 
-def validate_spec(catalog: Catalog, spec: Spec, kind: str) -> list[Problem]:
+def validate_spec(catalog: Catalog, spec: Spec) -> list[Problem]:
     """All problems of one spec and of everything that it names."""
-    if isinstance(spec, SuiteSpec):
-        try:
-            checked_suite(catalog, spec.name)
-        except SpecError as error:
-            return list(error.problems)
-        return []
     check = ReferenceCheck(catalog)
     check.spec(type(spec), spec.name)
-    return check.problems or list(_own_problems(catalog, spec, catalog.document(kind, spec.name)))
+    return _all_problems(catalog, check)
 
 
-def suite_problems(catalog: Catalog, suite: ResolvedSuite) -> list[Problem]:
-    """What the parts of a suite say against it, beyond what its specs say of each other."""
-    problems: list[Problem] = []
-    named: list[tuple[str, Spec]] = [("task", task) for task in suite.tasks.values()]
-    named += [("dataset", dataset) for dataset in suite.datasets]
-    named += [("method", method) for method in suite.methods]
-    named += [("backbone", backbone) for backbone in suite.backbones]
-    named.append(("budget", suite.budget))
-    for kind, spec in named:
-        problems += _own_problems(catalog, spec, catalog.document(kind, spec.name))
-    document = catalog.document("suite", suite.name)
-    problems += _sizes(suite, document)
-    problems += _couplings(suite, document)
+def _all_problems(catalog: Catalog, check: ReferenceCheck, budget: str | None = None) -> list[Problem]:
+    """What specs say against each other, and what modules say against them, in one go."""
+    problems = list(check.problems)
+    own: dict[tuple[str, str], list[Problem]] = {}
+    for (kind, name), spec in check.found.items():
+        own[kind, name] = list(_own_problems(catalog, spec, catalog.document(kind, name)))
+        problems += own[kind, name]
+    fit = {key: spec for key, spec in check.found.items() if not own[key]}
+    for spec in fit.values():
+        if isinstance(spec, SuiteSpec):
+            document = catalog.document("suite", spec.name)
+            limits = fit.get(("budget", budget or spec.budget or ""))
+            if isinstance(limits, BudgetSpec):
+                problems += _room(spec, limits, document)
+                problems += _sizes(spec, fit, limits, document)
+            problems += _couplings(spec, fit, document)
     return problems
 
 
@@ -137,11 +140,14 @@ def _dataset(catalog: Catalog, dataset: DatasetSpec, document: Document) -> list
     if found:
         return problems + found
     generator = load_part(STANDINS, dataset.standin.name, "stand-in generator")
-    relatedness = catalog.get(RelatednessSpec, dataset.standin.relatedness)
+    try:
+        relatedness = catalog.get(RelatednessSpec, dataset.standin.relatedness)
+        tasks = standin_tasks(catalog, dataset)
+    except UsageError:
+        return problems  # what the data set names is told by the reference check
     if relatedness.probabilities is None:
         message = "a stand-in is drawn from known probabilities, and this relatedness is estimated"
         return [*problems, document.problem(("standin", "relatedness"), message)]
-    tasks = standin_tasks(catalog, dataset)
     options = read_options(generator.Options, dataset.standin.options)
     for path, message in generator.check(options, dataset, tasks, relatedness):
         problems.append(document.problem(("standin", *path), message))
@@ -178,11 +184,25 @@ def _backbone(backbone: BackboneSpec, document: Document) -> list[Problem]:
 
     run = run_backbone(backbone)
     problems = _attempt(lambda: check_name(run.timm), document, ("timm",))
-    if problems or run.weights is None:
+    if problems:
         return problems
-    if run.weights.file is not None:
-        return _attempt(lambda: check_weights_file(run), document, ("weights", "file"))
-    return _attempt(lambda: check_tag(run), document, ("weights", "timm"))
+    if run.options:
+        problems += _attempt(lambda: _check_options(run), document, ("options",))
+    if run.weights is not None and run.weights.file is not None:
+        problems += _attempt(lambda: check_weights_file(run), document, ("weights", "file"))
+    elif run.weights is not None:
+        problems += _attempt(lambda: check_tag(run), document, ("weights", "timm"))
+    return problems
+
+
+def _check_options(backbone: RunBackbone) -> None:
+    """Whether timm takes the options; the model is made without memory for its weights."""
+    import torch
+
+    from bench.models.network import create_backbone
+
+    with torch.device("meta"):
+        create_backbone(backbone.model_copy(update={"weights": None}))
 
 
 def _check_optimizer(name: str) -> None:
@@ -196,24 +216,38 @@ def run_backbone(backbone: BackboneSpec) -> RunBackbone:
     return RunBackbone(**{name: getattr(backbone, name) for name in RunBackbone.model_fields})
 
 
-def _sizes(suite: ResolvedSuite, document: Document) -> list[Problem]:
+def _room(suite: SuiteSpec, budget: BudgetSpec, document: Document) -> list[Problem]:
+    """Whether a batch of the budget holds something of every data set."""
+    batch = budget.batch
+    if batch.size >= batch.least * len(suite.datasets):
+        return []
+    message = (
+        f"budget '{budget.name}' has batches of {batch.size} images, too few for at least {batch.least} of each of "
+        f"{len(suite.datasets)} data sets"
+    )
+    return [document.problem(("budget",), message)]
+
+
+def _sizes(suite: SuiteSpec, fit: Specs, budget: BudgetSpec, document: Document) -> list[Problem]:
     """Whether each backbone takes the budget's images."""
     from bench.models.network import describe
 
     problems: list[Problem] = []
-    for i, backbone in enumerate(suite.backbones):
-        run = run_backbone(backbone)
-        problems += _attempt(lambda run=run: describe(run, suite.budget.image_size), document, ("backbones", i))  # type: ignore[misc]
+    for i, name in enumerate(suite.backbones):
+        backbone = fit.get(("backbone", name))
+        if isinstance(backbone, BackboneSpec):
+            describing = partial(describe, run_backbone(backbone), budget.image_size)
+            problems += _attempt(describing, document, ("backbones", i))
     return problems
 
 
-def _couplings(suite: ResolvedSuite, document: Document) -> list[Problem]:
+def _couplings(suite: SuiteSpec, fit: Specs, document: Document) -> list[Problem]:
     """Whether methods that couple tasks have a relatedness to do it by."""
     problems: list[Problem] = []
-    for i, method in enumerate(suite.spec.methods):
-        spec = next(m for m in suite.methods if m.name == method)
-        for term in spec.terms:
+    for i, name in enumerate(suite.methods):
+        method = fit.get(("method", name))
+        for term in method.terms if isinstance(method, MethodSpec) else ():
             if load_part(TERMS, term.name, "term").NEEDS_RELATEDNESS and not suite.relatedness:
-                message = f"'{method}' couples tasks by relatedness (term '{term.name}'), and the suite names none"
+                message = f"'{name}' couples tasks by relatedness (term '{term.name}'), and the suite names none"
                 problems.append(document.problem(("methods", i), message))
     return problems

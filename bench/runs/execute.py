@@ -6,15 +6,11 @@ one run, not the others; only a machine that cannot store anything any more ends
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Literal, Protocol
 
 from filelock import Timeout
@@ -26,6 +22,7 @@ from bench.errors import Diverged, InfrastructureError, Interrupted, RecordError
 from bench.runs.environment import environment
 from bench.runs.plan import PlannedRun, SuitePlan
 from bench.runs.records import RECORD_VERSION, Cost, Failure, FailureKind, Record, RecordStore, Score, predictions_table
+from bench.specs.budget import BudgetSpec
 from bench.specs.components import load_part
 from bench.training.evaluation import all_scores
 from bench.training.loop import Outcome, make_accelerator, train
@@ -82,6 +79,8 @@ def prepare_data(
     for preparation in preparations:
         if preparation.ready:
             continue
+        if should_stop():
+            raise Interrupted("stopped on request before data was prepared")
         name = preparation.dataset.name
 
         def report(done: int, total: int, name: str = name) -> None:
@@ -100,24 +99,34 @@ def prepare_data(
 
 
 def execute(
-    plans: Sequence[SuitePlan], store: RecordStore, observer: Observer, *, command: Sequence[str] = ()
+    plans: Sequence[SuitePlan],
+    store: RecordStore,
+    observer: Observer,
+    *,
+    command: Sequence[str] = (),
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Tally:
     """Carry out all missing runs of some plans.
 
-    Raises `Interrupted` on SIGINT or SIGTERM after saving a checkpoint, and `InfrastructureError` when results can no
-    longer be stored.
+    Raises `Interrupted` when `should_stop`, asked after each step, says so, after saving a checkpoint, and
+    `InfrastructureError` when results can no longer be stored.
     """
     tally = Tally()
-    with stop_requests() as should_stop:
-        for plan in plans:
-            make_accelerator(plan.suite.budget.precision)  # what this machine cannot do is said before anything is done
-            prepare_data(list(plan.preparations.values()), observer, should_stop)
-            opened = {name: p.open(limit=plan.limit) for name, p in plan.preparations.items()}
-            worker = _Worker(plan, opened, store, observer, tuple(command), should_stop, tally)
-            for run in [run for run in plan.runs if not worker.attempt(run, wait=False)]:
-                observer.waiting(run)
-                worker.attempt(run, wait=True)
+    check_machine(plan.suite.budget for plan in plans)
+    for plan in plans:
+        prepare_data(list(plan.preparations.values()), observer, should_stop)
+        opened = {name: p.open(limit=plan.limit) for name, p in plan.preparations.items()}
+        worker = _Worker(plan, opened, store, observer, tuple(command), should_stop, tally)
+        for run in [run for run in plan.runs if not worker.attempt(run, wait=False)]:
+            observer.waiting(run)
+            worker.attempt(run, wait=True)
     return tally
+
+
+def check_machine(budgets: Iterable[BudgetSpec]) -> None:
+    """Raises `UsageError` for what this machine cannot do, so that it is said before anything is done."""
+    for budget in budgets:
+        make_accelerator(budget.precision)
 
 
 @dataclass(frozen=True)
@@ -143,6 +152,7 @@ class _Worker:
             try:
                 with lock.acquire(timeout=0):
                     if not self._counted(run):  # another process may have ended it meanwhile
+                        self._set_aside_damaged(run)
                         self._carry_out(run)
                     return True
             except Timeout:
@@ -152,13 +162,16 @@ class _Worker:
 
     def _counted(self, run: PlannedRun) -> bool:
         state = state_of(run, self.store)
-        if state == "damaged":
-            self.observer.warned(f"a record could not be read and was moved to {self.store.set_aside(run.spec)}")
         if state == "done":
             self.tally.done.add(run.spec.id)
         if state == "diverged":
             self.tally.failed.add(run.spec.id)
         return state in ("done", "diverged")
+
+    def _set_aside_damaged(self, run: PlannedRun) -> None:
+        """Only under the run's lock: another process may be putting a good record in its place."""
+        if state_of(run, self.store) == "damaged":
+            self.observer.warned(f"a record could not be read and was moved to {self.store.set_aside(run.spec)}")
 
     def _carry_out(self, run: PlannedRun) -> None:
         started = datetime.now(UTC)
@@ -220,7 +233,7 @@ class _Worker:
             kind = "infrastructure"
         failure = Failure(kind=kind, message=str(error), traceback="".join(traceback.format_exception(error)))
         record = self._blank(run, started, "failed").model_copy(update={"failure": failure})
-        if isinstance(error, OSError) and kind == "infrastructure":
+        if kind == "infrastructure" and not isinstance(error, MemoryError):
             raise _storage_failed(error) from error
         try:
             return self.store.add(record)
@@ -241,28 +254,7 @@ class _Worker:
         )
 
 
-@contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Gives a function that tells whether SIGINT or SIGTERM came; a second SIGINT stops at once (KeyboardInterrupt)."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def ask(number: int, _: FrameType | None) -> None:
-        if asked.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _storage_failed(error: OSError) -> InfrastructureError:
+def _storage_failed(error: Exception) -> InfrastructureError:
     return InfrastructureError(
         f"results can no longer be stored: {error}",
         hint="free some space or mend the disk, then repeat the command: finished runs are kept, others go on",

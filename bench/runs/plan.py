@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 
 from bench.data.batches import allocate
 from bench.data.copies import find_copy
@@ -67,13 +68,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class SuitePlan:
-    """All runs of one suite with a matrix of its own."""
+    """All runs of one suite with a matrix of its own; `left_out` are those that `--only` keeps out."""
 
     suite: ResolvedSuite
     seeds: tuple[int, ...]
     limit: int | None
     runs: tuple[PlannedRun, ...]
     preparations: Mapping[str, Preparation]
+    left_out: tuple[PlannedRun, ...] = ()
 
     @property
     def name(self) -> str:
@@ -162,7 +164,7 @@ def plan(
     for suite in checked_suite(catalog, name, budget=budget):
         preparations = find_preparations(catalog, suite)
         plans.append(_plan_suite(suite, preparations, seeds or suite.budget.seeds, limit))
-    return tuple(_only(plan, only) for plan in plans) if only else tuple(plans)
+    return _only(name, plans, only) if only else tuple(plans)
 
 
 def _plan_suite(
@@ -281,30 +283,38 @@ def _terms(method: MethodSpec) -> Iterable[RunTerm]:
         yield RunTerm(name=term.name, options=options.model_dump(mode="json"), code=part_fingerprint(TERMS, term.name))
 
 
-def _only(plan: SuitePlan, names: Sequence[str]) -> SuitePlan:
-    suite = plan.suite
+def _only(name: str, plans: Sequence[SuitePlan], names: Sequence[str]) -> tuple[SuitePlan, ...]:
+    """What is left of some plans; those of which nothing is left are dropped."""
     groups = {
-        "backbone": {backbone.name for backbone in suite.backbones},
-        "method": {method.name for method in suite.methods},
-        "dataset": {dataset.name for dataset in suite.datasets},
-        "task": set(suite.tasks),
+        "backbone": {backbone.name for plan in plans for backbone in plan.suite.backbones},
+        "method": {method.name for plan in plans for method in plan.suite.methods},
+        "dataset": {dataset.name for plan in plans for dataset in plan.suite.datasets},
+        "task": {task for plan in plans for task in plan.suite.tasks},
     }
     known = set().union(*groups.values())
-    for name in names:
-        if name not in known:
-            raise UnknownName("backbone, method, data set or task", name, known)
+    for one in names:
+        if one not in known:
+            raise UnknownName("backbone, method, data set or task", one, known)
     wanted = {kind: members & set(names) for kind, members in groups.items()}
-    runs = tuple(run for run in plan.runs if _is_wanted(run, wanted, suite.twin.name))
-    if not runs:
-        raise UsageError(f"nothing of suite '{suite.name}' is left by --only {' '.join(names)}")
-    return SuitePlan(suite, plan.seeds, plan.limit, runs, plan.preparations)
+    found = []
+    for plan in plans:
+        is_wanted = [_is_wanted(run, wanted, plan.suite.twin.name) for run in plan.runs]
+        left_out = (run for run, kept in zip(plan.runs, is_wanted, strict=True) if not kept)
+        if any(is_wanted):
+            found.append(replace(plan, runs=tuple(compress(plan.runs, is_wanted)), left_out=tuple(left_out)))
+    if not found:
+        raise UsageError(f"nothing of suite '{name}' is left by --only {' '.join(names)}")
+    return tuple(found)
 
 
 def _is_wanted(run: PlannedRun, wanted: Mapping[str, set[str]], twin: str) -> bool:
     """Names of one kind are alternatives, kinds go together; twins stay, or nothing could be judged."""
     if wanted["backbone"] and run.backbone not in wanted["backbone"]:
         return False
-    if run.method == twin:
-        inside = {"dataset": run.dataset, "task": run.task}
-        return all(not wanted[kind] or value in wanted[kind] for kind, value in inside.items())
-    return not wanted["method"] or run.method in wanted["method"]
+    if wanted["method"] and run.method not in (*wanted["method"], twin):
+        return False
+    return any(
+        (not wanted["dataset"] or source.dataset in wanted["dataset"])
+        and (not wanted["task"] or wanted["task"] & set(source.tasks))
+        for source in run.spec.sources
+    )

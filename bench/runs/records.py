@@ -157,7 +157,7 @@ class RecordStore:
         if final.exists():
             shutil.rmtree(final)
         os.replace(made, final)
-        if record.status == "done":
+        if record.failure is None or record.failure.kind == "diverged":  # any other is retried from its checkpoint
             shutil.rmtree(work, ignore_errors=True)
         return complete
 

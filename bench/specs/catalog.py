@@ -78,11 +78,12 @@ class Catalog:
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
-        """All YAML files, in order of folder and path."""
-        found: dict[Path, None] = {}
+        """All YAML files, in order of folder and path; one that links lead to as well stands here once."""
+        found: dict[Path, Path] = {}
         for folder in self.folders:
-            found.update(dict.fromkeys(sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])))
-        return tuple(found)
+            for file in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
+                found.setdefault(file.resolve(), file)
+        return tuple(found.values())
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -94,7 +95,7 @@ class Catalog:
             other = first.setdefault((entry.kind, entry.name), entry)
             if other is not entry:
                 message = f"{entry.kind} '{entry.name}' is already defined in {other.file}"
-                twice.append(Problem(entry.file, 1, 1, "name", message))
+                twice.append(self._problem_of_name(entry.file, message))
         if twice:
             raise SpecError(twice, hint="rename one of the two or take its folder away")
         return entries
@@ -113,10 +114,13 @@ class Catalog:
         for entry in self.entries:
             if (entry.kind, entry.name) == (kind, name):
                 return entry
-        hint = f"`bench list {kind}` shows all"
-        if self.unreadable:
-            hint += "; unreadable: " + ", ".join(sorted({str(problem.file) for problem in self.unreadable}))
-        raise UnknownName(kind, name, self.names(kind), hint=hint)
+        raise UnknownName(kind, name, self.names(kind), hint=f"`bench list {kind}` shows all{self.unread}")
+
+    @property
+    def unread(self) -> str:
+        """The end of a hint: files that might hold a name that was not found."""
+        files = sorted({str(problem.file) for problem in self.unreadable})
+        return f"; unreadable: {', '.join(files)}" if files else ""
 
     def document(self, kind: str, name: str) -> Document:
         """The file of a spec, with positions."""
@@ -143,8 +147,14 @@ class Catalog:
             self._documents[file] = read_document(file)
         return self._documents[file]
 
+    def _problem_of_name(self, file: Path, message: str) -> Problem:
+        try:
+            return self._document(file).problem(("name",), message)
+        except SpecError:
+            return Problem(file, 1, 1, "name", message)
+
     def _entry(self, file: Path) -> Entry:
-        head = dict(_HEAD.findall(_first_bytes(file)))
+        head = dict(_HEAD.findall(_first_lines(file)))
         plain = {"kind", "name", "title"} <= head.keys() and all(_PLAIN.match(value) for value in head.values())
         if plain and head["kind"] in KINDS:
             return Entry(head["kind"], head["name"], head["title"], file)
@@ -180,7 +190,10 @@ def _installed_folders() -> list[Path]:
     """Folders of spec packages; an entry point names a package that holds YAML files, which is not imported."""
     folders: list[Path] = []
     for point in entry_points(group=ENTRY_POINTS):
-        found = find_spec(point.value)
+        try:
+            found = find_spec(point.value)
+        except ImportError:  # the package that it should stand in is not there
+            found = None
         if found is None or not found.submodule_search_locations:
             raise UsageError(
                 f"the entry point {point.name} = {point.value} ({ENTRY_POINTS}) names no package",
@@ -202,9 +215,11 @@ def _model_of(document: Document) -> type[Spec]:
     return KINDS[kind]
 
 
-def _first_bytes(file: Path, size: int = 2048) -> str:
+def _first_lines(file: Path, size: int = 2048) -> str:
+    """Whole lines among the first bytes: half a line would be half a name."""
     try:
         with file.open("rb") as stream:
-            return stream.read(size).decode("utf-8", errors="replace")
+            text = stream.read(size).decode("utf-8", errors="replace")
+            return text if len(stream.peek(1)) == 0 else text.rpartition("\n")[0]
     except OSError as error:
         raise SpecError([Problem(file, 1, 1, "", f"cannot be read: {error.strerror}")]) from error

@@ -100,7 +100,7 @@ class Splits(Frozen):
             if absent:
                 raise PydanticCustomError(
                     "official",
-                    "official: no value stands for {absent}; `carve_validation` can take validation from train",
+                    "no value stands for {absent}; `carve_validation` can take validation from train",
                     {"absent": " and ".join(absent)},
                 )
         return self
@@ -146,7 +146,7 @@ class DatasetSpec(Spec):
         if self.layout is None and self.standin is None:
             raise PydanticCustomError("layout", "give `layout` (to read a copy), `standin` (to draw one), or both")
         if self.layout is not None and self.splits is None:
-            raise PydanticCustomError("splits", "`splits` is needed with a `layout`")
+            raise PydanticCustomError("layout", "`splits` is needed with a `layout`")
         return self
 
     @property

@@ -1,7 +1,8 @@
 """A YAML file as plain data plus the position of every key and value.
 
 YAML 1.2 through ruamel.yaml, restricted to what JSON can hold: mappings with text keys, sequences, and plain
-scalars. Anchors, aliases and tags are refused: a spec is read by people, and nothing in it may expand or execute.
+scalars. Directives, anchors, aliases and tags are refused: a spec is read by people, and nothing in it may expand,
+execute, or change how the rest is read.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bench.errors import Problem, SpecError
@@ -20,8 +23,7 @@ from bench.errors import Problem, SpecError
 KeyPath = tuple[str | int, ...]
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
-_CORE_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")}
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"  # JSON has no dates: a date in a spec is text
+_PLAIN_SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")}
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,12 @@ def read_document(file: Path) -> Document:
 def parse_document(text: str, file: Path) -> Document:
     """Parse the text of one YAML file; `file` is only used to say where problems are."""
     yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _PlainComposer
     try:
         node = yaml.compose(text)
     except MarkedYAMLError as error:
         raise SpecError([_syntax_problem(error, file)]) from error
-    except (YAMLError, RecursionError) as error:
+    except (YAMLError, ValueError) as error:  # ValueError: an escape such as "\U00110000" that is no character
         raise SpecError([Problem(file, 1, 1, "", f"not readable as YAML: {error}")]) from error
     if not isinstance(node, MappingNode):
         raise SpecError([Problem(file, 1, 1, "", "expected a mapping with `kind:` and `name:`")])
@@ -102,8 +105,44 @@ def _syntax_problem(error: MarkedYAMLError, file: Path) -> Problem:
     message = error.problem or "not valid YAML"
     if "\\t" in message or "'\t'" in message:
         message = "a tab is used for indentation; YAML allows spaces only"
+    if "another document" in message:
+        message = "a second document starts here; a spec file holds one"
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     return Problem(file, line, column, "", message)
+
+
+class _PlainComposer(Composer):
+    """Composes nodes and remembers what of them is more than plain YAML: tags, anchors, aliases, directives."""
+
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader)
+        self.refused: dict[int, str] = {}
+        self._level = 0
+
+    def compose_document(self) -> Any:
+        event = self.parser.peek_event()
+        if event.version or event.tags:
+            problem = "directives (lines that start with %) are not used in specs"
+            raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        return super().compose_document()
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.parser.peek_event()
+        self._level += 1
+        if self._level > MAX_DEPTH:
+            raise MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+        if isinstance(event, AliasEvent):
+            # Not looked up: the place of the alias is told, and nothing expands.
+            self.parser.get_event()
+            node = ScalarNode("", event.anchor, event.start_mark, event.end_mark)
+        else:
+            node = super().compose_node(parent, index)
+        self._level -= 1
+        if event.anchor is not None:
+            self.refused[id(node)] = "anchors and aliases are not used in specs; write the value out"
+        elif event.ctag is not None:
+            self.refused[id(node)] = f"tags such as {event.ctag} are not used in specs"
+        return node
 
 
 class _Reading:
@@ -112,20 +151,15 @@ class _Reading:
     def __init__(self, file: Path, yaml: YAML) -> None:
         self.file = file
         self.constructor = yaml.constructor
+        self.refused = yaml.composer.refused
         self.keys: dict[KeyPath, Position] = {}
         self.values: dict[KeyPath, Position] = {}
         self.problems: list[Problem] = []
 
     def value(self, node: Node, path: KeyPath) -> Any:
         self.values[path] = _position(node)
-        if node.anchor:
-            self._complain(node, path, "anchors and aliases are not used in specs; write the value out")
-            return None
-        if len(path) > MAX_DEPTH:
-            self._complain(node, path, "nested too deeply")
-            return None
-        if node.tag is not None and str(node.tag) not in _CORE_TAGS | {_TIMESTAMP}:
-            self._complain(node, path, f"the tag {node.tag} is not used in specs")
+        if id(node) in self.refused:
+            self._complain(node, path, self.refused[id(node)])
             return None
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
@@ -140,8 +174,11 @@ class _Reading:
             if not isinstance(key_node, ScalarNode):
                 self._complain(key_node, path, "a key must be plain text")
                 continue
+            if id(key_node) in self.refused:
+                self._complain(key_node, path, self.refused[id(key_node)])
+                continue
             # The text as written: `no`, `1` and `01` are codes in many label files and must stay what they are.
-            key = str(key_node.value)
+            key = self._text(key_node, path)
             entry = (*path, key)
             if key in result:
                 first = self.keys[entry]
@@ -152,13 +189,19 @@ class _Reading:
         return result
 
     def _scalar(self, node: ScalarNode, path: KeyPath) -> Any:
-        if node.tag == _TIMESTAMP:
-            return str(node.value)
+        if str(node.tag) not in _PLAIN_SCALARS:
+            return self._text(node, path)  # dates too: JSON has none
         try:
             return self.constructor.construct_object(node, deep=True)
         except (YAMLError, ValueError) as error:
             self._complain(node, path, f"not a valid value: {error}")
             return None
+
+    def _text(self, node: ScalarNode, path: KeyPath) -> str:
+        text = str(node.value)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            self._complain(node, path, "half of a surrogate pair is not a character")
+        return text
 
     def _complain(self, node: Node, path: KeyPath, message: str) -> None:
         position = _position(node)

@@ -87,6 +87,11 @@ class ReferenceCheck:
         self.problems: list[Problem] = []
         self._seen: dict[tuple[str, str], Spec | None] = {}
 
+    @property
+    def found(self) -> dict[tuple[str, str], Spec]:
+        """All specs that were reached and could be read, by kind and name."""
+        return {key: spec for key, spec in self._seen.items() if spec is not None}
+
     def spec(self, model: type[AnySpec], name: str) -> AnySpec | None:
         """Check one spec and all that it names; None if it cannot be read. Raises `UnknownName`."""
         key = (KIND_OF[model], name)
@@ -225,21 +230,22 @@ class ReferenceCheck:
             return
         datasets = self._all_named(DatasetSpec, suite.datasets, document, "datasets")
         tasks = self._suite_tasks(suite, datasets, document)
-        for i, relatedness in enumerate(self._all_named(RelatednessSpec, suite.relatedness, document, "relatedness")):
-            for task in (relatedness.class_task, relatedness.second_task):
-                if task not in tasks:
-                    message = f"relates '{task}', which is not among the suite's tasks{did_you_mean(task, tasks)}"
-                    self._complain(document, ("relatedness", i), message)
+        related = self._all_named(RelatednessSpec, suite.relatedness, document, "relatedness")
+        if tasks is not None:
+            self._related(related, suite, tasks, document)
+            self._margins(suite, tasks, document)
         self._all_named(BackboneSpec, suite.backbones, document, "backbones")
         self._twin(self._all_named(MethodSpec, suite.methods, document, "methods"), suite, document)
-        budget = self._named(BudgetSpec, suite.budget or "", document, ("budget",))
-        if budget is not None and budget.batch.size < budget.batch.least * len(suite.datasets):
-            message = (
-                f"budget '{budget.name}' has batches of {budget.batch.size} images, too few for at least "
-                f"{budget.batch.least} of each of {len(suite.datasets)} data sets"
-            )
-            self._complain(document, ("budget",), message)
-        self._margins(suite, tasks, document)
+        self._named(BudgetSpec, suite.budget or "", document, ("budget",))
+
+    def _related(
+        self, related: list[RelatednessSpec], suite: SuiteSpec, tasks: dict[str, TaskSpec], document: Document
+    ) -> None:
+        for spec in related:
+            for task in (spec.class_task, spec.second_task):
+                if task not in tasks:
+                    message = f"relates '{task}', which is not among the suite's tasks{did_you_mean(task, tasks)}"
+                    self._complain(document, ("relatedness", suite.relatedness.index(spec.name)), message)
 
     def _included(self, suite: SuiteSpec, name: str, document: Document, path: KeyPath) -> None:
         trail = self._way_back(name, suite.name, ())
@@ -260,10 +266,14 @@ class ReferenceCheck:
         ways = (self._way_back(part, goal, (*walked, name)) for part in inner)
         return next((way for way in ways if way), ())
 
-    def _suite_tasks(self, suite: SuiteSpec, datasets: list[DatasetSpec], document: Document) -> dict[str, TaskSpec]:
+    def _suite_tasks(
+        self, suite: SuiteSpec, datasets: list[DatasetSpec], document: Document
+    ) -> dict[str, TaskSpec] | None:
+        """The tasks of a suite; None where a data set or task cannot be read, so that they are not all known."""
         annotated = dict.fromkeys(task for dataset in datasets for task in dataset.tasks)
+        complete = len(datasets) == len(suite.datasets)
         for i, name in enumerate(suite.tasks):
-            if self._named(TaskSpec, name, document, ("tasks", i)) and name not in annotated:
+            if self._named(TaskSpec, name, document, ("tasks", i)) and complete and name not in annotated:
                 self._complain(document, ("tasks", i), f"no data set of the suite annotates '{name}'")
         chosen = [name for name in annotated if not suite.tasks or name in suite.tasks]
         for dataset in datasets:
@@ -271,7 +281,8 @@ class ReferenceCheck:
                 place = ("datasets", suite.datasets.index(dataset.name))
                 self._complain(document, place, f"annotates none of the suite's tasks ({', '.join(suite.tasks)})")
         found = {name: self._seen.get(("task", name)) for name in chosen}
-        return {name: task for name, task in found.items() if isinstance(task, TaskSpec)}
+        tasks = {name: task for name, task in found.items() if isinstance(task, TaskSpec)}
+        return tasks if complete and len(tasks) == len(chosen) else None
 
     def _twin(self, methods: list[MethodSpec], suite: SuiteSpec, document: Document) -> None:
         single = [method.name for method in methods if method.type == "single"]

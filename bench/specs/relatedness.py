@@ -46,9 +46,9 @@ class RelatednessSpec(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.class_task == self.second_task:
-            raise PydanticCustomError("second_task", "second_task: a task is not related to itself")
+            raise PydanticCustomError("second_task", "a task is not related to itself")
         if isinstance(self.origin, Knowledge) and self.probabilities is None:
-            raise PydanticCustomError("probabilities", "`probabilities` is needed where the origin is knowledge")
+            raise PydanticCustomError("origin", "`probabilities` is needed where the origin is knowledge")
         if isinstance(self.origin, Estimated) and self.probabilities is not None:
             raise PydanticCustomError("probabilities", "an estimated relatedness has no `probabilities` of its own")
         return self

@@ -7,6 +7,7 @@ single-task twin differ only in what they learn together. There is no global ran
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def stream_seed(*names: str | int) -> int:
     """A 64-bit seed for the stream of that name."""
-    text = "\x1f".join(f"{type(name).__name__}:{name}" for name in names)
+    text = json.dumps([name if isinstance(name, str) else int(name) for name in names])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 

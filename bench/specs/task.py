@@ -34,7 +34,7 @@ class TaskSpec(Spec):
         if self.primary not in self.metrics:
             raise PydanticCustomError(
                 "primary",
-                "primary: '{name}' is not among the metrics{hint}",
+                "'{name}' is not among the metrics{hint}",
                 {"name": self.primary, "hint": did_you_mean(self.primary, self.metrics)},
             )
         return self

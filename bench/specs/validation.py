@@ -31,6 +31,8 @@ def problems_of(
     schema: dict[str, Any] = {}
     found: list[Problem] = []
     for detail in error.errors(include_url=False):
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue  # pydantic leaves wrong items out of the count; they are told by themselves
         if not schema:
             schema = model.model_json_schema()
         found.append(_problem(detail, schema, document, prefix))
@@ -46,11 +48,16 @@ def _problem(detail: Mapping[str, Any], schema: Mapping[str, Any], document: Doc
         return document.problem(path, message, at_key=True)
     if kind == "missing":
         return document.problem((*path, str(loc[-1])), "this key is needed and is not there")
+    if kind == "union_tag_not_found":
+        key = str(detail["ctx"]["discriminator"]).strip("'")
+        return document.problem((*path, key), "this key is needed and is not there")
+    if (*path, kind) in document.keys:
+        path = (*path, kind)  # a check of a whole model names the key that it is about as its kind
     return document.problem(path, _say(detail), at_key="[key]" in loc)
 
 
 def _say(detail: Mapping[str, Any]) -> str:
-    message = str(detail["msg"]).replace("Input should", "should")
+    message = re.sub(r"^(Input|Tuple|Dictionary|String) should", "should", str(detail["msg"]))
     found, context = detail.get("input"), detail.get("ctx") or {}
     if detail["type"] in ("literal_error", "union_tag_invalid"):
         expected = re.findall(r"'([^']*)'", str(context.get("expected") or context.get("expected_tags", "")))

@@ -19,6 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bench.errors import InfrastructureError
+
 CHECKPOINT_VERSION = 1
 
 
@@ -41,9 +43,10 @@ class State:
 def save_checkpoint(
     file: Path, run_id: str, state: State, network: nn.Module, optimizer: Optimizer, scaler: Mapping[str, Any] | None
 ) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint atomically. Raises `InfrastructureError` or `OSError` where storage fails."""
     optimizer_state = optimizer.state_dict()
     scalars: dict[str, dict[str, Any]] = {}
+    groups: list[dict[str, Any]] = [{} for _ in optimizer_state["param_groups"]]
     tensors = {f"model/{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in state.best.items()}
     for number, entries in optimizer_state["state"].items():
@@ -52,6 +55,12 @@ def save_checkpoint(
                 tensors[f"optimizer/{number}/{key}"] = value
             else:
                 scalars.setdefault(str(number), {})[key] = value
+    for number, entries in enumerate(optimizer_state["param_groups"]):
+        for key, value in entries.items():
+            if isinstance(value, Tensor):
+                tensors[f"group/{number}/{key}"] = value
+            elif not isinstance(value, torch.dtype):  # which only the construction of the optimiser sets
+                groups[number][key] = value
     tensors |= {f"random/{name}": value for name, value in _random_states().items()}
     header = {
         "version": CHECKPOINT_VERSION,
@@ -62,16 +71,22 @@ def save_checkpoint(
         "curve": state.curve,
         "losses": state.losses,
         "seconds": state.seconds,
-        "optimizer": {"groups": optimizer_state["param_groups"], "scalars": scalars},
+        "optimizer": {"groups": groups, "scalars": scalars},
         "scaler": scaler,
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_suffix(".tmp")
     # clone: safetensors refuses tensors that share memory, as tied weights do
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    save_file(contiguous, temporary, metadata={"bench": json.dumps(header)})
-    with temporary.open("rb") as stream:
-        os.fsync(stream.fileno())
+    try:
+        save_file(contiguous, temporary, metadata={"bench": json.dumps(header)})
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+    except (SafetensorError, OSError) as error:
+        temporary.unlink(missing_ok=True)  # half a checkpoint is of no use, and room may be what is lacking
+        if isinstance(error, OSError):
+            raise
+        raise InfrastructureError(f"the checkpoint {file} could not be written: {error}") from error
     os.replace(temporary, file)
 
 
@@ -94,7 +109,13 @@ def load_checkpoint(
     for name, value in _under("optimizer/", tensors).items():
         number, key = name.split("/", 1)
         entries.setdefault(int(number), {})[key] = value
-    optimizer.load_state_dict({"state": entries, "param_groups": header["optimizer"]["groups"]})
+    made = optimizer.state_dict()["param_groups"]
+    groups = [group | kept for group, kept in zip(made, header["optimizer"]["groups"], strict=True)]
+    for name, value in _under("group/", tensors).items():
+        number, key = name.split("/", 1)
+        groups[int(number)][key] = value
+    optimizer.load_state_dict({"state": entries, "param_groups": groups})
+    _lay_out_as_parameters(optimizer)
     _restore_random(_under("random/", tensors))
     state = State(
         header["step"],
@@ -110,6 +131,17 @@ def load_checkpoint(
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _lay_out_as_parameters(optimizer: Optimizer) -> None:
+    """Give moments the memory layout of their parameters, which a checkpoint does not keep.
+
+    Fused optimisers walk over both in the order of memory, so moments in another layout would meet the wrong weights.
+    """
+    for parameter, entries in optimizer.state.items():
+        for key, value in entries.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                entries[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _random_states() -> dict[str, Tensor]:

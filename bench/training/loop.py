@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, is_initialized
@@ -30,6 +31,7 @@ from bench.training.schedule import learning_rate_factor
 
 _MIXED = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 _FUSED = ("adam", "adamw", "sgd")  # torch's own, which update all parameters in one call
+_CALMER = "lower the learning rate, warm up longer, or set `clip_norm` in the budget"
 LOG_EVERY = 20
 """Steps between looks at the loss; each look waits for the device."""
 
@@ -62,8 +64,8 @@ def train(
     """Train, select on validation, and predict the test split once.
 
     Goes on from `checkpoint` if it holds this run, and writes it every `checkpoint_every` steps. `should_stop` is asked
-    after each step; if so, a checkpoint is written and `Interrupted` raised. Raises `Diverged` when the loss is not
-    finite.
+    after each step; if so, a checkpoint is written and `Interrupted` raised. Raises `Diverged` when the loss or a
+    prediction is not finite.
     """
     accelerator = make_accelerator(run.recipe.precision)
     with torch.random.fork_rng():
@@ -209,6 +211,9 @@ class _Training:
         found: list[Predictions] = []
         for source in self.sources:
             found += predict(self.network, source, split, self.tasks, self.normalisation, self.accelerator)
+        if not all(np.isfinite(predictions.scores).all() for predictions in found):
+            # The last step may break the weights after its own loss was still finite.
+            raise Diverged(f"the network's outputs were not finite after step {self.state.step}", hint=_CALMER)
         return found
 
     def _refuse_infinite(self, losses: dict[str, Tensor]) -> None:
@@ -217,7 +222,7 @@ class _Training:
             said = ", ".join(f"{name} = {value}" for name, value in values.items())
             raise Diverged(
                 f"the loss was not finite by step {self.state.step} ({said})",
-                hint="lower the learning rate, warm up longer, or set `clip_norm` in the budget",
+                hint=_CALMER,
             )
 
     def _unwrapped(self) -> Network:

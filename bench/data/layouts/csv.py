@@ -57,14 +57,17 @@ def read(root: Path, options: Options, columns: Sequence[str]) -> pa.Table:
 def write(root: Path, table: pa.Table, options: Options) -> None:
     """Write a fixture: the table, and for each row a small image of one colour."""
     columns = {"image": options.image, "split": options.split, "group": options.group}
-    columns = {key: name for key, name in columns.items() if name is not None and key in table.column_names}
     columns |= {name: name.removeprefix("value:") for name in table.column_names if name.startswith("value:")}
+    header: dict[str, str] = {}
+    for key, name in columns.items():
+        if name is not None and key in table.column_names:
+            header.setdefault(name, key)  # one column may serve twice, as the group and as a label
     target = root / options.file
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, delimiter=options.delimiter)
-        writer.writerow(columns.values())
-        for row in table.select(list(columns)).to_pylist():
+        writer.writerow(header)
+        for row in table.select(list(header.values())).to_pylist():
             image = root / row["image"]
             image.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (24, 20), _colour(row["image"])).save(image)

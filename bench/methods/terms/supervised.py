@@ -39,7 +39,8 @@ def loss(
     total = next(iter(outputs.values())).new_zeros((), dtype=torch.float32)
     for name, task in tasks.items():
         one = classes_loss if task.type == "multiclass" else attributes_loss
-        total = total + options.task_weights.get(name, 1.0) * one(outputs[name].float(), targets[name])
+        precise = torch.promote_types(outputs[name].dtype, torch.float32)  # half precision is too coarse for a loss
+        total = total + options.task_weights.get(name, 1.0) * one(outputs[name].to(precise), targets[name])
     return total
 
 

@@ -1,0 +1,241 @@
+"""From raw codes to labels, and which image goes into which split."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.data.labels import code_columns, from_arrow, labels_from_codes, to_arrow
+from bench.errors import DataError
+from bench.specs.dataset import SPLITS
+
+from .samples import OFFICIAL, SHARES, TASKS, assert_same_labels, dataset, label_table, raw_table
+
+MANY = settings(max_examples=50, deadline=None)
+PARTS = {"parts": {"columns": {"paw": "P", "ear": "E"}}}
+
+
+def read(raw, **changes):
+    return labels_from_codes(raw, dataset(**changes), TASKS)
+
+
+# -------------------------------------------------------------------------------------------------- codes
+
+
+def test_names_are_their_own_codes_and_blank_is_missing():
+    table, excluded = read(raw_table(4, split=["train"] * 4, kind=["dog", "cat", "", " dog "]))
+    assert table.tasks["kinds"].tolist() == [1, 0, -1, 1]
+    assert table.tasks["kinds"].dtype == np.int32
+    assert excluded == 0
+
+
+def test_codes_map_to_labels_by_name():
+    annotation = {"column": "kind", "codes": {"7": "cat", "3": "dog"}, "missing": ["?", "-9"]}
+    table, _ = read(raw_table(4, split=["train"] * 4, kind=["3", "7", "?", "-9"]), tasks={"kinds": annotation})
+    assert table.tasks["kinds"].tolist() == [1, 0, -1, -1]
+
+
+def test_several_codes_may_mean_one_label():
+    annotation = {"column": "kind", "codes": {"tabby": "cat", "siam": "cat", "poodle": "dog"}}
+    table, _ = read(raw_table(3, split=["train"] * 3, kind=["tabby", "poodle", "siam"]), tasks={"kinds": annotation})
+    assert table.tasks["kinds"].tolist() == [0, 1, 0]
+
+
+def test_attributes_stand_in_the_order_of_the_task_and_unnamed_ones_are_missing():
+    table, _ = read(raw_table(3, split=["train"] * 3, P=["1", "0", ""], E=["0", "", "1"]), tasks=PARTS)
+    assert table.tasks["parts"].tolist() == [[0, -1, 1], [-1, -1, 0], [1, -1, -1]]
+    assert table.tasks["parts"].dtype == np.int8
+
+
+def test_attributes_may_have_codes_of_their_own():
+    annotation = {"columns": {"ear": "E"}, "codes": {"2": "present", "1": "absent", "0": "absent"}, "missing": ["9"]}
+    table, _ = read(raw_table(4, split=["train"] * 4, E=["2", "1", "0", "9"]), tasks={"parts": annotation})
+    assert table.tasks["parts"][:, 0].tolist() == [1, 0, 0, -1]
+
+
+def test_excluded_images_are_left_out_and_counted():
+    annotation = {"column": "kind", "exclude": ["none", "?"]}
+    raw = raw_table(4, split=["train", "test", "train", "val"], kind=["cat", "none", "?", "dog"])
+    table, excluded = read(raw, tasks={"kinds": annotation})
+    assert table.images.tolist() == ["images/000.png", "images/003.png"]
+    assert table.tasks["kinds"].tolist() == [0, 1]
+    assert excluded == 2
+
+
+def test_one_attribute_is_enough_to_exclude_an_image():
+    annotation = {"columns": {"ear": "E", "paw": "P"}, "exclude": ["x"]}
+    table, excluded = read(
+        raw_table(3, split=["train"] * 3, E=["1", "x", "0"], P=["x", "0", "0"]), tasks={"parts": annotation}
+    )
+    assert table.images.tolist() == ["images/002.png"]
+    assert excluded == 2
+
+
+def test_a_code_without_a_meaning_names_column_row_image_and_the_nearest_code():
+    raw = raw_table(5, split=["train"] * 5, kind=["cat", "dog", "dgo", "cat", "dgo"])
+    with pytest.raises(DataError) as caught:
+        read(raw)
+    assert caught.value.message == (
+        "data set 'pets', column 'kind', row 3 (images/002.png): the code 'dgo' has no meaning for task 'kinds'; "
+        "did you mean 'dog'?"
+    )
+    assert "tasks.kinds" in caught.value.hint
+
+
+def test_a_label_that_the_data_set_is_not_said_to_annotate_has_no_meaning():
+    with pytest.raises(DataError, match=r"row 2 .*'dog' has no meaning"):
+        read(
+            raw_table(2, split=["train"] * 2, kind=["cat", "dog"]),
+            tasks={"kinds": {"column": "kind", "labels": ["cat"]}},
+        )
+
+
+def test_a_repeated_image_is_refused():
+    raw = raw_table(3, image=["a.png", "b.png", "a.png"], split=["train"] * 3, kind=["cat"] * 3)
+    with pytest.raises(DataError, match=r"the image a\.png has more than one row"):
+        read(raw)
+
+
+def test_columns_to_read_are_those_of_the_tasks_each_once():
+    both = {"kinds": {"column": "kind"}, "parts": {"columns": {"ear": "E", "paw": "kind", "tail": "T"}}}
+    assert code_columns(dataset(tasks=both), TASKS) == ["kind", "E", "T"]
+    assert code_columns(dataset(tasks=both), {"parts": TASKS["parts"]}) == ["E", "kind", "T"]
+
+
+# -------------------------------------------------------------------------------------------------- tables
+
+
+def test_arrow_and_back():
+    table = label_table()
+    assert_same_labels(from_arrow(to_arrow(table)), table)
+
+
+def test_take_and_counts():
+    table = label_table((4, 2, 1))
+    assert table.counts() == {"train": 4, "validation": 2, "test": 1}
+    assert len(table) == 7
+    assert table.rows("validation").tolist() == [4, 5]
+    part = table.take(np.array([6, 0]))
+    assert part.images.tolist() == ["images/006.png", "images/000.png"]
+    assert part.splits.tolist() == [2, 0]
+    np.testing.assert_array_equal(part.tasks["parts"], table.tasks["parts"][[6, 0]])
+
+
+def changed_labels():
+    table = label_table()
+    yield "an image", replace(table, images=np.char.add(table.images, "x"))
+    yield "a split", replace(table, splits=table.splits[::-1].copy())
+    yield "a group", replace(table, groups=np.roll(table.groups, 1))
+    for task in table.tasks:
+        yield f"a label of {task}", replace(table, tasks=table.tasks | {task: table.tasks[task][::-1].copy()})
+    yield "a task's name", replace(table, tasks={"other": table.tasks["kinds"], "parts": table.tasks["parts"]})
+
+
+@pytest.mark.parametrize(
+    ("what", "other"), list(changed_labels()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_the_fingerprint_changes_with(what, other):
+    assert label_table().fingerprint() != other.fingerprint(), what
+
+
+def test_the_fingerprint_does_not_depend_on_the_order_of_tasks():
+    table = label_table()
+    turned = replace(table, tasks=dict(reversed(table.tasks.items())))
+    assert table.fingerprint() == turned.fingerprint() == from_arrow(to_arrow(table)).fingerprint()
+
+
+# -------------------------------------------------------------------------------------------------- splits
+
+
+def splits_of(count, groups=None, **splits):
+    """Split by image name of `count` images, under the `splits` of a spec."""
+    columns = {} if groups is None else {"group": groups}
+    raw = raw_table(count, kind=["cat"] * count, split=["train"] * count, **columns)
+    table, _ = read(raw, splits=splits)
+    return dict(zip(table.images.tolist(), [SPLITS[number] for number in table.splits], strict=True))
+
+
+def test_official_splits_are_taken_as_they_are():
+    table, _ = read(raw_table(3, split=["test", "val", "train"], kind=["cat"] * 3))
+    assert [SPLITS[number] for number in table.splits] == ["test", "validation", "train"]
+
+
+def test_an_unknown_official_split_is_refused_with_the_nearest():
+    with pytest.raises(DataError, match=r"row 2: the split 'trian' is unknown; did you mean 'train'\?"):
+        read(raw_table(2, split=["train", "trian"], kind=["cat"] * 2))
+
+
+def test_official_splits_need_a_split_column():
+    with pytest.raises(DataError, match="names no split column"):
+        read(raw_table(2, kind=["cat"] * 2))
+
+
+def test_shares_are_kept():
+    """Within four standard deviations of a share of 2000 images."""
+    found = list(splits_of(2000, shares=SHARES).values())
+    for split, share in SHARES.items():
+        assert abs(found.count(split) - 2000 * share) < 4 * (2000 * share * (1 - share)) ** 0.5
+
+
+@MANY
+@given(st.integers(1, 60), st.integers(1, 60))
+def test_adding_rows_moves_no_other_row(count, more):
+    before, after = splits_of(count, shares=SHARES), splits_of(count + more, shares=SHARES)
+    assert {name: after[name] for name in before} == before
+
+
+@MANY
+@given(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=60), st.booleans())
+def test_no_group_is_divided(groups, carved):
+    extra = {"carve_validation": 0.5} if carved else {}
+    found = splits_of(len(groups), groups, by="group", shares=SHARES, **extra)
+    by_group = {}
+    for group, split in zip(groups, found.values(), strict=True):
+        by_group.setdefault(group, set()).add(split)
+    assert all(len(splits) == 1 for splits in by_group.values())
+
+
+def test_a_row_without_a_group_is_refused_where_splits_are_by_group():
+    with pytest.raises(DataError, match=r"row 3 \(images/002\.png\) has no group"):
+        splits_of(4, ["a", "b", "", "c"], by="group", shares=SHARES)
+
+
+def test_validation_is_carved_from_training_alone():
+    count = 900
+    official = ["train", "train", "test"] * (count // 3)
+    splits = {"official": {"train": "train", "test": "test"}, "carve_validation": 0.25}
+    table, _ = read(raw_table(count, split=official, kind=["cat"] * count), splits=splits)
+    found = [SPLITS[number] for number in table.splits]
+    assert [split == "test" for split in found] == [split == "test" for split in official]
+    assert abs(found.count("validation") - 150) < 4 * (600 * 0.25 * 0.75) ** 0.5
+
+
+@pytest.mark.parametrize("by", ["image", "group"])
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_of_the_training_images_are_disjoint_and_complete(by, parts):
+    groups = [f"g{i // 3}" for i in range(90)]
+    splits = {"by": by, "shares": SHARES}
+    whole = splits_of(90, groups, **splits)
+    found = [splits_of(90, groups, **splits, train_part={"index": i, "of": parts}) for i in range(parts)]
+    training = [{name for name, split in part.items() if split == "train"} for part in found]
+    assert sum(map(len, training)) == len(set().union(*training))
+    assert set().union(*training) == {name for name, split in whole.items() if split == "train"}
+    assert all(training)
+    rest = {name: split for name, split in whole.items() if split != "train"}
+    for part in found:
+        assert {name: split for name, split in part.items() if split != "train"} == rest
+    if by == "group":
+        group_of = dict(zip(whole, groups, strict=True))
+        groups_of = [{group_of[name] for name in part} for part in training]
+        assert not set.intersection(*groups_of)
+
+
+def test_rows_outside_the_part_do_not_count_as_excluded():
+    raw = raw_table(30, split=["train"] * 30, kind=["cat"] * 30)
+    table, excluded = read(raw, splits=OFFICIAL | {"train_part": {"index": 0, "of": 2}})
+    assert 0 < len(table) < 30
+    assert excluded == 0

@@ -1,0 +1,219 @@
+"""Benchmarks as ratios: `make perf` runs them all and writes results/performance/measured.md.
+
+Each compares two ways of doing the same in one process, in turn, so that a noisy machine strikes both; medians of the
+repeats are reported with their spread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from bench.data.augmentation import augment, draw_changes
+from bench.data.batches import SourceData
+from bench.data.drawing.faces import ACTION_UNITS, draw_faces, draw_identities
+from bench.models.network import build_network, normalisation_of
+from bench.runs.environment import environment
+from bench.runs.plan import PlannedRun, SuitePlan, plan
+from bench.specs.budget import Augmentation
+from bench.specs.catalog import open_catalog
+from bench.training.loop import train
+
+STEPS = 60
+DRAWN = 10_000
+PEER_DRAWN = 300
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One comparison: what is wanted of `ratio`, and its value in each repeat."""
+
+    name: str
+    wanted: str
+    ratios: list[float]
+    note: str
+
+    @property
+    def row(self) -> str:
+        middle, low, high = statistics.median(self.ratios), min(self.ratios), max(self.ratios)
+        return f"| {self.name} | {self.wanted} | {middle:.2f} | {low:.2f} - {high:.2f} | {self.note} |"
+
+
+def in_turn(ours: Callable[[], float], theirs: Callable[[], float], repeats: int) -> list[float]:
+    """theirs / ours in seconds, once to warm up and then by repeat: above 1, ours is faster."""
+    ours(), theirs()
+    return [theirs() / ours() for _ in range(repeats)]
+
+
+def training_throughput(backbone: str, repeats: int) -> Measured:
+    """The training loop against a bare PyTorch loop: same model, batches, augmentation, optimiser and loss."""
+    one, run = _joint_run(backbone)
+    stores = {name: preparation.prepare() for name, preparation in one.preparations.items()}
+    recipe = run.spec.recipe.model_copy(update={"steps": STEPS, "evaluations": 1})
+    spec = run.spec.model_copy(update={"recipe": recipe})
+    sources = [SourceData(s.dataset, stores[s.dataset], s.tasks, s.batch) for s in spec.sources]
+
+    def ours() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            made = train(spec, sources, checkpoint=Path(folder) / "checkpoint", checkpoint_every=10**9)
+        return made.seconds["train"]
+
+    return Measured(
+        f"training: bench / bare loop, {backbone}, {recipe.image_size} px, batch {spec.images_seen // STEPS}",
+        "at least 0.90",
+        in_turn(ours, lambda: bare_loop(spec, sources), repeats),
+        f"{STEPS} steps a repeat",
+    )
+
+
+def bare_loop(spec, sources) -> float:  # type: ignore[no-untyped-def]
+    """What one would write by hand: all images in memory, one loop, no logging, no checkpoint."""
+    batch, size = sum(source.batch for source in spec.sources), spec.recipe.image_size
+    images = torch.from_numpy(np.concatenate([s.store.gather(s.store.rows("train")) for s in sources]))
+    classes = torch.randint(0, 7, (len(images),))
+    units = torch.randint(0, 2, (len(images), 17)).float()
+    network = build_network(spec.backbone, {task.name: len(task.labels) for task in spec.tasks}, seed=0)
+    network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.02, fused=True)
+    norm = normalisation_of(network.backbone)
+    mean, std = torch.tensor(norm.mean), torch.tensor(norm.std)
+    rng = np.random.default_rng(0)
+    order = torch.randperm(len(images)).repeat(1 + STEPS * batch // len(images))
+    started = time.perf_counter()
+    for step in range(STEPS):
+        rows = order[step * batch : (step + 1) * batch]
+        changes = draw_changes(spec.recipe.augmentation, batch, size, rng)
+        outputs = network(augment(images[rows], changes, mean, std, color=True))
+        loss = F.cross_entropy(outputs["expression"], classes[rows])
+        loss = loss + F.binary_cross_entropy_with_logits(outputs["action_units"], units[rows])
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return time.perf_counter() - started
+
+
+def gathering(repeats: int) -> Measured:
+    """Gathering a batch from the store against indexing the memory-mapped array itself."""
+    one, _ = _joint_run("resnet_micro")
+    store = next(iter(one.preparations.values())).prepare()
+    raw = np.load(store.folder / "images.npy", mmap_mode="r")
+    rng = np.random.default_rng(0)
+    batches = [rng.permutation(len(raw))[:64] for _ in range(400)]
+
+    def timed(gather: Callable[[np.ndarray], np.ndarray]) -> float:
+        started = time.perf_counter()
+        for rows in batches:
+            gather(rows)
+        return time.perf_counter() - started
+
+    name = "gathering: store / raw memory map, 64 images"
+    return Measured(
+        name, "at least 0.90", in_turn(lambda: timed(store.gather), lambda: timed(raw.__getitem__), repeats), ""
+    )
+
+
+def drawing(repeats: int) -> Measured:
+    """Drawing stand-in faces against drawing the same number one at a time (a chunk of one)."""
+    rng = np.random.default_rng(0)
+    units = rng.random((DRAWN, len(ACTION_UNITS))) < 0.3
+    people = draw_identities(DRAWN, rng)
+    seconds: list[float] = []
+
+    def together() -> float:
+        started = time.perf_counter()
+        draw_faces(units, people, size=64, rng=np.random.default_rng(0))
+        seconds.append(time.perf_counter() - started)
+        return seconds[-1]
+
+    def one_by_one() -> float:
+        started = time.perf_counter()
+        for i in range(PEER_DRAWN):
+            draw_faces(units[i : i + 1], people[i : i + 1], size=64, rng=np.random.default_rng(i))
+        return (time.perf_counter() - started) * DRAWN / PEER_DRAWN
+
+    ratios = in_turn(together, one_by_one, repeats)
+    note = f"{DRAWN:,} faces of 64 px in {statistics.median(seconds):.1f} s (wanted: at most 20 s)"
+    return Measured("drawing: one at a time / in chunks, seconds", "above 1", ratios, note)
+
+
+def augmentation(repeats: int) -> Measured:
+    """Batched augmentation against the same by torchvision, image by image."""
+    from torchvision.transforms.v2 import functional as tv
+
+    settings = Augmentation(shift=0.06, flip=True, color=0.2)
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (64, 64, 64, 3), dtype=np.uint8))
+    mean, std = torch.full((3,), 0.5), torch.full((3,), 0.25)
+    changes = draw_changes(settings, 64, 64, rng)
+
+    def ours() -> float:
+        started = time.perf_counter()
+        augment(images, changes, mean, std, color=True)
+        return time.perf_counter() - started
+
+    def theirs() -> float:
+        started = time.perf_counter()
+        for i, image in enumerate(images.permute(0, 3, 1, 2)):
+            moved = tv.crop(tv.pad(image, [4] * 4, padding_mode="reflect"), 4, 4, 64, 64)
+            moved = tv.to_dtype(tv.horizontal_flip(moved), torch.float32, scale=True)
+            for change, factor in ((tv.adjust_brightness, changes.brightness), (tv.adjust_contrast, changes.contrast)):
+                moved = change(moved, float(factor[i]))
+            tv.normalize(tv.adjust_saturation(moved, float(changes.saturation[i])), [0.5] * 3, [0.25] * 3)
+        return time.perf_counter() - started
+
+    return Measured(
+        "augmenting 64 images of 64 px: torchvision one by one / bench, seconds",
+        "above 1",
+        in_turn(ours, theirs, repeats),
+        "",
+    )
+
+
+def _joint_run(backbone: str) -> tuple[SuitePlan, PlannedRun]:
+    one = plan(open_catalog(), "faces", only=[backbone])[0]
+    return one, next(run for run in one.runs if run.method == "multi_task")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=Path("results/performance/measured.md"))
+    arguments = parser.parse_args()
+    measured = [
+        training_throughput("resnet_micro", arguments.repeats),
+        training_throughput("efficientnet_micro", arguments.repeats),
+        gathering(arguments.repeats),
+        augmentation(arguments.repeats),
+        drawing(max(arguments.repeats // 2, 1)),
+    ]
+    where = environment()
+    lines = [
+        "# Measured ratios",
+        "",
+        "Made by `make perf`: medians of interleaved repeats in one process; above 1 is faster than the peer.",
+        "",
+        "| what | wanted | median | range | |",
+        "|---|---|---|---|---|",
+        *(one.row for one in measured),
+        "",
+        f"Hardware: {json.dumps(where['hardware'])}",
+        "",
+        f"Packages: {json.dumps(where['packages'])}",
+    ]
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

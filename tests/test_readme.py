@@ -1,0 +1,41 @@
+"""The README's own example works as printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def test_the_example_of_own_data_runs_as_printed(world, bench):
+    from bench.data.layouts import csv
+
+    rng = np.random.default_rng(0)
+    count = 120
+    table = pa.table(
+        {
+            "image": [f"images/{i:03d}.png" for i in range(count)],
+            "split": (["train"] * 4 + ["val", "test"]) * (count // 6),
+            "group": [f"p{i // 6}" for i in range(count)],
+            "value:category": rng.choice(["dress", "hat", "shoes", ""], count).tolist(),
+            "value:kids": rng.choice(["no", "yes"], count).tolist(),
+        }
+    )
+    csv.write(world.root / "garments", table, csv.Options(split="split", group="photographer"))
+    specs = world.root / "my_specs"
+    specs.mkdir()
+    for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)):
+        (specs / f"{number}.yaml").write_text(block, encoding="utf-8")
+
+    checked = bench("validate", "my_specs")
+    assert (checked.code, checked.out) == (0, "4 specs checked, 0 problems\n"), checked.err
+    assert bench("data", "add", "garments", "garments", "--specs", "my_specs").code == 0
+    done = bench("run", "--suite", "wardrobe", "--specs", "my_specs", "--limit", "12")
+    assert done.code == 0, done.err
+    board = bench("leaderboard", "wardrobe", "--specs", "my_specs", "--limit", "12", "--json").json[0]
+    assert [row["method"] for row in board["rows"]]
+    assert board["provenance"] == "limited"
