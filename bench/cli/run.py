@@ -56,13 +56,15 @@ def show_plan(
 
     Example: bench plan faces --seeds 5
     """
+    from bench.runs.execute import to_do
+    from bench.runs.forecast import forecast
     from bench.runs.plan import plan
     from bench.runs.records import RecordStore
 
     plans = plan(catalog_of(specs), suite, budget=budget, seeds=seeds, limit=limit, only=only or ())
     store = RecordStore(results_of(results))
     if json:
-        print_json([_as_json(p, store) for p in plans])
+        print_json([_as_json(p, store) | {"seconds_to_do": forecast(p, to_do(p, store), store)} for p in plans])
         return
     _print_plans(plans, store)
 
@@ -158,8 +160,7 @@ def _print_plans(plans: Sequence[SuitePlan], store: RecordStore) -> None:
 
 
 def _as_json(one: SuitePlan, store: RecordStore) -> dict[str, object]:
-    from bench.runs.execute import state_of, to_do
-    from bench.runs.forecast import forecast
+    from bench.runs.execute import state_of
 
     runs = [
         {
@@ -173,12 +174,7 @@ def _as_json(one: SuitePlan, store: RecordStore) -> dict[str, object]:
         }
         for r in one.runs
     ]
-    return {
-        "suite": one.name,
-        "provenance": one.provenance,
-        "seconds_to_do": forecast(one, to_do(one, store), store),
-        "runs": runs,
-    }
+    return {"suite": one.name, "provenance": one.provenance, "runs": runs}
 
 
 def _print_results(plans: Sequence[SuitePlan], store: RecordStore) -> None:

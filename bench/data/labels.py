@@ -99,19 +99,20 @@ def labels_from_codes(raw: pa.Table, dataset: DatasetSpec, tasks: Mapping[str, T
     Returns the table of the rows that are used, and how many rows `exclude` took out. Raises `DataError` for a code
     without a meaning, a repeated image, or a split value that the spec does not know.
     """
-    images = np.array(raw["image"].to_pylist(), dtype=np.str_)
-    _refuse_repeated(images, dataset)
-    keep = np.ones(len(images), dtype=bool)
+    keep = np.ones(raw.num_rows, dtype=bool)
     values: dict[str, NDArray[np.int32] | NDArray[np.int8]] = {}
     for name, annotation in dataset.tasks.items():
         if name in tasks:
             values[name], kept = _task_values(raw, annotation, tasks[name], dataset)
             keep &= kept
+    raw = raw.filter(pa.array(keep))
+    images = np.array(raw["image"].to_pylist(), dtype=np.str_)
+    _refuse_repeated(images, dataset)
     groups = np.array(raw["group"].to_pylist() if "group" in raw.column_names else [""] * len(images), dtype=np.str_)
     assert dataset.splits is not None  # the spec model demands it with a layout
     splits, used = _assign_splits(raw, images, groups, dataset.splits, dataset.name)
-    table = LabelTable(images, splits, groups, values).take(keep & used)
-    return table, int((~keep).sum())
+    table = LabelTable(images, splits, groups, {name: found[keep] for name, found in values.items()})
+    return table.take(used), int((~keep).sum())
 
 
 def code_columns(dataset: DatasetSpec, tasks: Mapping[str, TaskSpec]) -> list[str]:

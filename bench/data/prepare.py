@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -25,7 +28,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from bench.data.copies import cache_folder
 from bench.data.labels import LabelTable, code_columns, labels_from_codes
 from bench.data.standin import StandInRequest, draw_split, standin_fingerprint
-from bench.data.store import IMAGES, MANIFEST, STORE_VERSION, Store, open_store, write_store
+from bench.data.store import IMAGES, MANIFEST, STORE_VERSION, Store, file_sha256, open_store, write_store
 from bench.errors import DataError, is_infrastructure
 from bench.specs.components import load_part, part_fingerprint, read_options
 from bench.specs.dataset import SPLITS, DatasetSpec
@@ -41,6 +44,7 @@ MOST_REFUSED = 0.05
 """Largest part of a copy's images that may be missing or unreadable."""
 CHUNK = 256
 JOURNAL = "journal.json"
+LAYOUTS = "bench.data.layouts"
 
 _WIDE = ("I", "F")  # modes of 16 and 32 bits a pixel, which PIL does not scale to 8 bits but cuts off at 255
 _UNREADABLE = (
@@ -91,7 +95,7 @@ class Preparation:
         """Make the store unless it is there, and open it. Raises `DataError`."""
         folder = self.folder
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
+        with _held(FileLock(f"{folder}.lock"), progress):
             if not self.ready:
                 if self.copy is None:
                     self._draw(folder, progress)
@@ -110,8 +114,15 @@ class Preparation:
     def _recipe(self) -> str:
         spec = self.dataset.model_dump(mode="json", include={"tasks", "layout", "splits"})
         tasks = {name: task.model_dump(mode="json", include={"type", "labels"}) for name, task in self.tasks.items()}
-        code = part_fingerprint("bench.data.layouts", layout_of(self.dataset).name)
-        return fingerprint([STORE_VERSION, spec, tasks, self.image_size, str(self.copy), code])
+        code = part_fingerprint(LAYOUTS, layout_of(self.dataset).name)
+        return fingerprint([STORE_VERSION, spec, tasks, self.image_size, str(self.copy), code, self._label_files])
+
+    @cached_property
+    def _label_files(self) -> list[str]:
+        """Hashes of the files that labels come from: a changed table is read again."""
+        assert self.copy is not None
+        layout, options = _layout(self.dataset, self.copy)
+        return [file_sha256(file) for file in layout.label_files(self.copy, options) if file.is_file()]
 
     def _label_names(self) -> dict[str, tuple[str, ...]]:
         return {name: self.tasks[name].labels for name in self.dataset.tasks if name in self.tasks}
@@ -121,7 +132,7 @@ class Preparation:
         images_of = request.images
         total = sum(images_of.values())
         with _fresh(folder) as work:
-            images = open_memmap(work / IMAGES, mode="w+", dtype=np.uint8, shape=_shape(total, self.image_size))
+            images = _new_images(work / IMAGES, _shape(total, self.image_size))
             parts: list[LabelTable] = []
             for split in SPLITS:
                 for chunk in draw_split(request, split):
@@ -182,18 +193,23 @@ class Preparation:
 
 def read_labels(dataset: DatasetSpec, tasks: Mapping[str, TaskSpec], copy: Path) -> tuple[LabelTable, int]:
     """Read the labels of a copy: the table and how many rows were excluded. Raises `DataError`."""
+    layout, options = _layout(dataset, copy)
+    raw = layout.read(copy, options, code_columns(dataset, tasks))
+    if raw.num_rows == 0:
+        raise DataError(f"data set '{dataset.name}': {copy} lists no images")
+    return labels_from_codes(raw, dataset, tasks)
+
+
+def _layout(dataset: DatasetSpec, copy: Path) -> tuple[ModuleType, Any]:
+    """The layout's module and its checked options. Raises `DataError` where the copy or the layout is missing."""
     declared = layout_of(dataset)
     if not copy.is_dir():
         raise DataError(
             f"the copy of data set '{dataset.name}' at {copy} is not there",
             hint=f"`bench data add {dataset.copy_name} PATH` gives the right place",
         )
-    layout = load_part("bench.data.layouts", declared.name, "layout")
-    options = read_options(layout.Options, declared.options)
-    raw = layout.read(copy, options, code_columns(dataset, tasks))
-    if raw.num_rows == 0:
-        raise DataError(f"data set '{dataset.name}': {copy} lists no images")
-    return labels_from_codes(raw, dataset, tasks)
+    layout = load_part(LAYOUTS, declared.name, "layout")
+    return layout, read_options(layout.Options, declared.options)
 
 
 def layout_of(dataset: DatasetSpec) -> Component:
@@ -218,7 +234,7 @@ def _decode_all(labels: LabelTable, root: Path, work: Path, size: int, progress:
     if done == 0:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        images = open_memmap(work / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
+        images = _new_images(work / IMAGES, shape)
     else:
         images = open_memmap(work / IMAGES, mode="r+")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -284,13 +300,28 @@ def _keep_rows(work: Path, good: NDArray[np.bool_]) -> None:
         return
     images = np.load(work / IMAGES, mmap_mode="r")
     rows = np.flatnonzero(good)
-    kept = open_memmap(work / "kept.npy", mode="w+", dtype=np.uint8, shape=(len(rows), *images.shape[1:]))
+    kept = _new_images(work / "kept.npy", _shape(len(rows), images.shape[1]))
     for start in range(0, len(rows), CHUNK):
         kept[start : start + CHUNK] = images[rows[start : start + CHUNK]]
     kept.flush()
     del images, kept
     (work / JOURNAL).unlink()
     os.replace(work / "kept.npy", work / IMAGES)
+
+
+@contextmanager
+def _held(lock: FileLock, progress: Progress) -> Iterator[None]:
+    """Hold a lock; while another process has it, `progress` is told every second, so that it can stop the waiting."""
+    while True:
+        try:
+            lock.acquire(timeout=1)
+            break
+        except Timeout:
+            progress(0, 1)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -313,6 +344,15 @@ def _joined(parts: list[LabelTable]) -> LabelTable:
         np.concatenate([part.groups for part in parts]),
         tasks,
     )
+
+
+def _new_images(file: Path, shape: tuple[int, int, int, int]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """A new .npy array on disk. Its space is taken at once: writing to a map that a full disk cannot hold kills."""
+    images: np.memmap[Any, np.dtype[np.uint8]] = open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with file.open("rb+") as stream:
+            os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
+    return images
 
 
 def _shape(count: int, size: int) -> tuple[int, int, int, int]:

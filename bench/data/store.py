@@ -110,7 +110,7 @@ def open_store(folder: Path, *, limit: int | None = None) -> Store:
             raise _refused(
                 folder, f"{file} has {status.st_size} bytes instead of {stored.bytes}: it is truncated or altered"
             )
-        if status.st_mtime_ns != stored.mtime_ns and _sha256(file) != stored.sha256:
+        if status.st_mtime_ns != stored.mtime_ns and file_sha256(file) != stored.sha256:
             raise _refused(folder, f"{file} was altered: its content does not match the manifest")
     return Store(folder, manifest, limit)
 
@@ -161,7 +161,7 @@ def write_store(
     for name in (IMAGES, LABELS):
         _flush(work / name)
         status = (work / name).stat()
-        files[name] = StoredFile(bytes=status.st_size, sha256=_sha256(work / name), mtime_ns=status.st_mtime_ns)
+        files[name] = StoredFile(bytes=status.st_size, sha256=file_sha256(work / name), mtime_ns=status.st_mtime_ns)
     content = {"images": files[IMAGES].sha256, "labels": labels.fingerprint(), "names": dict(label_names)}
     manifest = Manifest(
         version=STORE_VERSION,
@@ -191,7 +191,8 @@ def _refused(folder: Path, reason: str) -> DataError:
     )
 
 
-def _sha256(file: Path) -> str:
+def file_sha256(file: Path) -> str:
+    """SHA-256 of a file's content, in hex."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -19,7 +19,10 @@ DECIMALS = 6
 def estimated_matrix(
     spec: RelatednessSpec, classes: TaskSpec, second: TaskSpec, preparations: Mapping[str, Preparation]
 ) -> tuple[tuple[str, ...], tuple[tuple[float, ...], ...]]:
-    """Covered labels and p(second | class) with Laplace smoothing, from the training split alone."""
+    """Covered labels and p(second | class) with Laplace smoothing, from the training split alone.
+
+    Labels that the data set never annotates are not covered: nothing was counted of them.
+    """
     assert isinstance(spec.origin, Estimated)
     preparation = preparations.get(spec.origin.dataset)
     if preparation is None:
@@ -37,7 +40,14 @@ def estimated_matrix(
         multilabel=second.type == "multilabel",
         smoothing=spec.origin.smoothing,
     )
-    return second.labels, tuple(tuple(round(float(p), DECIMALS) for p in row) for row in table)
+    known = labels[second.name][rows]
+    seen = np.arange(len(second.labels))
+    annotated = np.flatnonzero(np.isin(seen, known) if known.ndim == 1 else (known >= 0).any(axis=0))
+    covered = tuple(second.labels[place] for place in annotated)
+    table = table[:, annotated]
+    if second.type == "multiclass":
+        table = table / table.sum(1, keepdims=True)
+    return covered, tuple(tuple(round(float(p), DECIMALS) for p in row) for row in table)
 
 
 def count_relatedness(

@@ -49,6 +49,8 @@ class RelatednessSpec(Spec):
             raise PydanticCustomError("second_task", "a task is not related to itself")
         if isinstance(self.origin, Knowledge) and self.probabilities is None:
             raise PydanticCustomError("origin", "`probabilities` is needed where the origin is knowledge")
+        if isinstance(self.origin, Knowledge) and not self.covered:
+            raise PydanticCustomError("probabilities", "no row names a label, so nothing is related")
         if isinstance(self.origin, Estimated) and self.probabilities is not None:
             raise PydanticCustomError("probabilities", "an estimated relatedness has no `probabilities` of its own")
         return self

@@ -97,7 +97,8 @@ class RunSpec(BaseModel):
     @cached_property
     def id(self) -> str:
         """16 hex digits, computed the same way from the plan and from a record."""
-        return fingerprint(self.model_dump(mode="json"))
+        # Where a weights file stands says nothing; its hash is part of the description.
+        return fingerprint(self.model_dump(mode="json", exclude={"backbone": {"weights": {"file"}}}))
 
     @property
     def provenance(self) -> Provenance:

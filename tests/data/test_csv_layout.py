@@ -91,6 +91,14 @@ def test_a_table_larger_than_a_block_of_the_reader(tmp_path):
     assert found["group"].to_pylist()[-1] == str((count - 1) % 7)
 
 
+def test_a_quoted_line_break_may_fall_between_blocks(tmp_path):
+    note = "two\nlines, and a comma " * 20
+    write_text(tmp_path, "file,note\n" + "".join(f'{i}.png,"{note}"\n' for i in range(6000)))
+    found = layout.read(tmp_path, Options(), ["note"])
+    assert found.num_rows == 6000
+    assert set(found["value:note"].to_pylist()) == {note}
+
+
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_line_endings_and_a_byte_order_mark_do_not_matter(tmp_path, ending, encoding):

@@ -221,7 +221,7 @@ def test_a_copy_that_was_completed_is_read_again_where_it_was_not(copy):
 
 
 def test_other_counts_than_expected_are_refused_and_mended_in_the_spec(copy):
-    """With a refused image among them, so that rows have moved up once."""
+    """With a refused image among them; what was read is kept, so the files may be spoilt meanwhile."""
     copy.fill(20).add("gone.png", split="test")
     copy.fill(20, start=20)
     preparation = copy.preparation(expected={"train": 20, "validation": 10, "test": 11})
@@ -229,6 +229,9 @@ def test_other_counts_than_expected_are_refused_and_mended_in_the_spec(copy):
         with pytest.raises(DataError, match=r"yields .*'test': 10.* expected .*'test': 11"):
             preparation.prepare()
         assert not preparation.folder.exists()
+        for row in copy.rows:
+            if row["file"] != "gone.png":
+                copy.put(row["file"], b"spoilt since")
     store = copy.preparation(expected={"train": 20, "validation": 10, "test": 10}).prepare()
     for row, name in enumerate(store.labels.images.tolist()):
         np.testing.assert_array_equal(store.images[row], fitted(picture(int(Path(name).stem))))
@@ -311,6 +314,15 @@ def test_stores_of_other_sizes_splits_and_codes_stand_elsewhere(copy):
     same = copy.preparation(title="Another title", expected={"train": 4, "validation": 2, "test": 2}).folder
     assert same == folders[0]
     assert copy.preparation().folder.name.startswith("pets-16px-")
+
+
+def test_a_changed_table_of_labels_is_read_again(copy):
+    first = copy.fill(8).preparation().prepare()
+    copy.rows[0]["kind"] = "dog" if copy.rows[0]["kind"] == "cat" else "cat"
+    again = copy.preparation().prepare()
+    assert again.folder != first.folder
+    assert again.manifest.fingerprint != first.manifest.fingerprint
+    assert (again.labels.tasks["kinds"] != first.labels.tasks["kinds"]).sum() == 1
 
 
 def test_progress_counts_every_image(copy):

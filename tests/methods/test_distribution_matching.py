@@ -39,9 +39,15 @@ def softmax(row):
     return [power / sum(powers) for power in powers]
 
 
+def kept_inside(row, exclusive):
+    """A row of the relatedness without exact zeros and ones."""
+    inside = [min(max(p, 1e-6), 1 - 1e-6) for p in row]
+    return [p / sum(inside) for p in inside] if exclusive else inside
+
+
 def probabilities(pair, class_row, second_row):
     """q (implied by the classes) and p (predicted) of one image, over the covered labels."""
-    matrix, shares = pair.matrix.tolist(), softmax(class_row)
+    matrix, shares = [kept_inside(row, pair.exclusive) for row in pair.matrix.tolist()], softmax(class_row)
     implied = [sum(s * row[i] for s, row in zip(shares, matrix, strict=True)) for i in range(len(matrix[0]))]
     own = softmax(second_row) if pair.exclusive else [1 / (1 + math.exp(-z)) for z in second_row]
     return implied, [own[i] for i in pair.covered.tolist()]
@@ -178,7 +184,7 @@ def test_a_one_hot_relatedness_compares_classes_with_attributes_one_to_one():
     classes, second = logits_for(pair)
     q = torch.tensor(classes).softmax(1)
     expected = torch.nn.functional.binary_cross_entropy_with_logits(torch.tensor(second[:, :3]), q)
-    assert measured(Options(target="classes"), pair, classes, second) == pytest.approx(float(expected), rel=1e-9)
+    assert measured(Options(target="classes"), pair, classes, second) == pytest.approx(float(expected), rel=1e-6)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -218,6 +224,15 @@ def test_certain_predictions_and_certain_relations_stay_finite(options, kind, ce
     assert torch.isfinite(value)
     for side in (classes, second):
         assert side.grad is None or torch.isfinite(side.grad).all()
+
+
+def test_classes_that_are_confidently_wrong_are_still_taught():
+    """All belief in a class that excludes the attribute, which is clearly there: the gradient must not die out."""
+    pair = coupling([[1.0], [0.0]], [0], exclusive=False)
+    classes = torch.tensor([[-12.0, 12.0]], requires_grad=True)
+    matching_loss(Options(target="attributes"), pair, classes, torch.full((1, 4), 9.0)).backward()
+    assert classes.grad is not None
+    assert classes.grad[0, 0] < -1e-6 < 1e-6 < classes.grad[0, 1]
 
 
 @EACH_SWITCH

@@ -79,7 +79,7 @@ RUN: dict[str, Any] = {
     "fingerprint_version": 1,
     "method": "together",
     "type": "joint",
-    "terms": [{"name": "supervised", "options": {"weight": 1.0, "task_weights": {"colour": 2.0}}, "code": "c0de"}],
+    "terms": [{"name": "supervised", "options": {"weight": 1.0}, "code": "c0de"}],
     "backbone": {
         "name": "net",
         "timm": "test_resnet",
@@ -152,7 +152,12 @@ def changed(content, path):
     return copy
 
 
-PATHS = [path for path in leaves(RUN) if path != ("backbone", "weights", "timm")]  # either a tag or a file
+PLACE = ("backbone", "weights", "file")
+PATHS = [path for path in leaves(RUN) if path not in (("backbone", "weights", "timm"), PLACE)]  # either tag or file
+
+
+def test_where_a_weights_file_stands_makes_no_other_run():
+    assert run_of(changed(RUN, PLACE)).id == run_of(RUN).id
 
 
 def test_every_field_of_a_run_is_changed_below():

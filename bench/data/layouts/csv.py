@@ -26,6 +26,11 @@ class Options(Frozen):
     delimiter: str = Field(default=",", min_length=1, max_length=1)
 
 
+def label_files(root: Path, options: Options) -> list[Path]:
+    """The table."""
+    return [root / options.file]
+
+
 def read(root: Path, options: Options, columns: Sequence[str]) -> pa.Table:
     """Read the table; all values as text. Raises `DataError` for a missing file or column, or a malformed row."""
     file = root / options.file

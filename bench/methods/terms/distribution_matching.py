@@ -27,7 +27,8 @@ from bench.specs.run import RunTask
 
 NEEDS_RELATEDNESS = True
 
-# q is kept this far from 0 and 1 inside logarithms, as a relatedness may hold exact zeros and ones.
+# A relatedness may hold exact zeros and ones; its cells are kept this far from them, so that q and 1 - q have finite
+# logarithms. (Keeping q itself away would stop the gradient just where the classes are confidently wrong.)
 EPSILON = 1e-6
 
 
@@ -93,8 +94,11 @@ def _predicted(logits: Tensor, pair: Coupling) -> _Outcome:
 
 def _implied(class_logits: Tensor, pair: Coupling) -> _Outcome:
     """q: what the class predictions say of the second task."""
-    q = F.softmax(class_logits, dim=1) @ pair.matrix.to(class_logits.dtype)
-    return _Outcome(q, torch.log(q.clamp(min=EPSILON)), torch.log((1 - q).clamp(min=EPSILON)))
+    matrix = pair.matrix.to(class_logits.dtype).clamp(EPSILON, 1 - EPSILON)
+    if pair.exclusive:
+        matrix = matrix / matrix.sum(1, keepdim=True)
+    shares = F.softmax(class_logits, dim=1)
+    return _Outcome(shares @ matrix, torch.log(shares @ matrix), torch.log(shares @ (1 - matrix)))
 
 
 def _divergence(options: Options, target: _Outcome, student: _Outcome, exclusive: bool) -> Tensor:

@@ -22,10 +22,9 @@ NEEDS_RELATEDNESS = False
 
 
 class Options(Frozen):
-    """`task_weights` multiplies the losses of single tasks; tasks that it does not name count once."""
+    """`weight` multiplies the term."""
 
     weight: float = Field(default=1.0, ge=0)
-    task_weights: dict[str, float] = {}
 
 
 def loss(
@@ -40,7 +39,7 @@ def loss(
     for name, task in tasks.items():
         one = classes_loss if task.type == "multiclass" else attributes_loss
         precise = torch.promote_types(outputs[name].dtype, torch.float32)  # half precision is too coarse for a loss
-        total = total + options.task_weights.get(name, 1.0) * one(outputs[name].to(precise), targets[name])
+        total = total + one(outputs[name].to(precise), targets[name])
     return total
 
 
