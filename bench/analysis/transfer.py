@@ -177,10 +177,13 @@ def _method_transfer(
     cells = [(scores[v.cell, v.metric], scores[plan.twin_of(v.cell), v.metric]) for v in mine]
     if not all(joint.complete and single.complete for joint, single in cells):
         return MethodTransfer(backbone, method, counts, None, None, None, None)
-    by_seed = [value for seed in plan.seeds if (value := relative_change(cells, seed)) is not None]
-    low, high = t_interval(by_seed)
     flag = any(v.difference < 0 for v in mine)
-    delta = _mean(by_seed) if by_seed else None
+    changes = [relative_change(cells, seed) for seed in plan.seeds]
+    by_seed = [change for change in changes if change is not None]
+    if len(by_seed) < len(changes):  # a twin that scores 0: the ratio is not defined, and no seed is left out
+        return MethodTransfer(backbone, method, counts, None, None, None, flag)
+    low, high = t_interval(by_seed)
+    delta = _mean(by_seed)
     return MethodTransfer(backbone, method, counts, delta, _number(low), _number(high), flag)
 
 

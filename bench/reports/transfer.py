@@ -70,12 +70,18 @@ def _row(v: Verdict) -> tuple[str, ...]:
         number(v.single),
         number(v.joint),
         number(v.difference, sign=True) + interval,
-        number(v.p) if len(v.seeds) > 1 else "–",
+        _p_value(v),
         number(v.margin),
         number(v.detectable),
         str(len(v.seeds)),
         outcome_text(v.outcome),
     )
+
+
+def _p_value(v: Verdict) -> str:
+    if len(v.seeds) < 2:
+        return "–"
+    return "<0.001" if v.p < 0.001 else number(v.p)
 
 
 def _method_row(m: MethodTransfer) -> tuple[str, ...]:
