@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import traceback
 from typing import Annotated
 
@@ -43,6 +45,9 @@ def main() -> None:
     # Nothing is fetched from a hub while a suite runs, and libraries keep their progress bars to themselves.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that has no ▲ gets an escape, not a crash
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except BenchError as error:

@@ -20,3 +20,11 @@ def test_the_whole_way(world, bench):
     why = bench("why", "tiny", "tiny_units/action_units/tiny_net/multi_task")
     assert why.code == 0
     assert "bench run --suite tiny" in why.out
+
+
+def test_a_terminal_without_marks_is_no_fault(world, bench):
+    world.environment |= {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    assert bench("run", "--suite", "tiny", "--limit", "4", "--seeds", "1").code == 0
+    done = world.run("leaderboard", "tiny", "--limit", "4", "--seeds", "1")
+    assert done.code == 0, done.err
+    assert "\\u2013" in done.out
