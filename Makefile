@@ -2,12 +2,13 @@
 # make test   install for development and run the tests
 # make lint   formatting, style, types, layers
 # make perf   benchmarks (ratios; minutes), written to results/performance/
+# make scale  a million rows, 200,000 audited images (10 minutes, 3 GB of disk), written there too
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint perf clean
+.PHONY: demo test lint perf scale clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
@@ -23,6 +24,9 @@ lint: $(VENV)/.development
 
 perf: $(VENV)/.development
 	$(BIN)/python tests/performance/measure.py
+
+scale: $(VENV)/.development
+	$(BIN)/python tests/performance/scale.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

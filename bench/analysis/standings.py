@@ -11,6 +11,7 @@ import numpy as np
 from bench.analysis.scores import CellScores, all_cell_scores
 from bench.analysis.statistics import t_interval
 from bench.analysis.transfer import MethodTransfer, Outcome, transfer
+from bench.data.store import Audit
 from bench.runs.plan import Cell, PlannedRun, SuitePlan
 from bench.runs.records import Record
 
@@ -67,6 +68,7 @@ class Standings:
     data: dict[str, str]
     chance: dict[str, float]
     others: int
+    audits: dict[str, Audit | None]
 
 
 def standings(plan: SuitePlan, records: Mapping[str, Record], *, others: int = 0) -> Standings:
@@ -101,6 +103,7 @@ def standings(plan: SuitePlan, records: Mapping[str, Record], *, others: int = 0
         data,
         {name: task.chance for name, task in plan.suite.tasks.items()},
         others,
+        plan.audits,
     )
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from bench.cli.options import AsJson, Specs, catalog_of, errors, output, print_json
-from bench.errors import UnknownName, UsageError
+from bench.errors import DataError, Interrupted, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from bench.data.prepare import Preparation
+    from bench.reports.data import DataStatus
+    from bench.specs.catalog import Catalog
+    from bench.specs.dataset import DatasetSpec
 
 app = typer.Typer(
-    help="Local copies of data sets, prepared stores, contact sheets.", no_args_is_help=True, rich_markup_mode=None
+    help="Local copies of data sets, prepared stores, audits, contact sheets.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Size = Annotated[int, typer.Option("--size", min=16, max=1024, help="Pixels a side.")]
@@ -37,7 +46,27 @@ def add(
     if name not in known:
         raise UnknownName("data set", name, known, hint="`bench data list` shows all; --specs adds a folder of specs")
     remember_copy(name, path)
-    output().print(f"{escape(name)}: {escape(str(path.resolve()))}", highlight=False, soft_wrap=True)
+    for line in _recognised(catalog, name, path.resolve()):
+        output().print(escape(line), highlight=False, soft_wrap=True)
+
+
+def _recognised(catalog: Catalog, name: str, path: Path) -> Iterator[str]:
+    """Which release or folder variant of the data set a copy is, told of each different reader over it."""
+    from bench.data.readers import read_layout
+    from bench.specs.dataset import DatasetSpec
+
+    yield f"{name}: {path}"
+    told: set[str] = set()
+    for entry in catalog.names("dataset"):
+        dataset = catalog.get(DatasetSpec, entry)
+        if dataset.copy_name != name or dataset.layout is None or dataset.layout.model_dump_json() in told:
+            continue
+        told.add(dataset.layout.model_dump_json())
+        layout, options = read_layout(dataset, path)
+        try:
+            yield f"{entry}: recognised as '{layout.recognise(path, options)}' by the layout '{dataset.layout.name}'"
+        except DataError as error:
+            yield f"{entry}: not recognised: {error.message}"
 
 
 @app.command("remove")
@@ -86,14 +115,60 @@ def list_data(specs: Specs = None, json: AsJson = False) -> None:
     print_table(Table(f"{len(rows)} data sets", headers, rows), output())
 
 
+@app.command("status")
+def status(specs: Specs = None, json: AsJson = False) -> None:
+    """Tell of every data set: licence, local copy, what is prepared, counts against the stated ones, fingerprint.
+
+    Example: bench data status
+    """
+    from bench.reports.data import status_table
+    from bench.reports.table import print_table
+    from bench.specs.dataset import DatasetSpec
+
+    catalog = catalog_of(specs)
+    found = [
+        entry for name in catalog.names("dataset") for entry in _status_of(catalog, catalog.get(DatasetSpec, name))
+    ]
+    if json:
+        print_json(found)
+        return
+    print_table(status_table(found), output())
+
+
+def _status_of(catalog: Catalog, dataset: DatasetSpec) -> list[DataStatus]:
+    """A line for each size that the data set is prepared at as it is declared now, or one line without a size."""
+    from bench.data.copies import cache_folder, find_copy
+    from bench.reports.data import DataStatus
+    from bench.runs.plan import preparation_of
+
+    copy = find_copy(dataset.copy_name)
+    names = [folder.name for folder in (cache_folder() / "stores").glob(f"{dataset.name}-*px-*") if folder.is_dir()]
+    sizes = {int(text) for name in names if (text := name.split("-")[1].removesuffix("px")).isdecimal()}
+    found = []
+    try:
+        for size in sorted(sizes):
+            preparation = preparation_of(catalog, dataset, size, real=copy is not None)
+            if preparation.ready:
+                store = preparation.open()
+                total = sum(file.bytes for file in store.manifest.files.values())
+                found.append(DataStatus(dataset, copy, size, store.manifest, total))
+    except DataError as error:
+        return [DataStatus(dataset, copy, problem=error.message)]
+    gone = copy is not None and not copy.is_dir()
+    return found or [DataStatus(dataset, copy, problem=f"{copy} is not there" if gone else "")]
+
+
 @app.command("prepare")
-def prepare(name: DatasetName, size: Size = 64, specs: Specs = None) -> None:
+def prepare(name: DatasetName, size: Size = 64, specs: Specs = None, json: AsJson = False) -> None:
     """Prepare a data set: decode its copy, or draw its stand-in, into a store. `bench run` does this by itself.
 
     Example: bench data prepare affectnet --size 48
     """
     from bench.cli.progress import RunProgress
     from bench.data.copies import find_copy
+    from bench.data.labels import label_counts
+    from bench.reports.data import preparation_tables
+    from bench.reports.table import print_table
     from bench.runs.execute import prepare_data
     from bench.runs.plan import preparation_of
     from bench.runs.stopping import stop_requests
@@ -104,27 +179,95 @@ def prepare(name: DatasetName, size: Size = 64, specs: Specs = None) -> None:
     preparation = preparation_of(catalog, dataset, size, real=find_copy(dataset.copy_name) is not None)
     with RunProgress(errors()) as progress, stop_requests() as should_stop:
         prepare_data([preparation], progress, should_stop)
-    manifest = preparation.open().manifest
-    origin = "STAND-IN" if manifest.standin else "real images"
-    counts = ", ".join(f"{split} {count}" for split, count in manifest.counts.items())
-    text = f"{name} ({origin}): {counts}; {manifest.excluded} rows excluded, {len(manifest.refused)} images refused"
-    output().print(escape(text), highlight=False, soft_wrap=True)
+    store = preparation.open()
+    manifest = store.manifest
+    if json:
+        print_json(
+            {"folder": store.folder, "manifest": manifest, "labels": label_counts(store.labels, manifest.labels)}
+        )
+        return
+    for table in preparation_tables(store, dataset):
+        print_table(table, output())
     output().print(
         f"{escape(str(preparation.folder))}, fingerprint {manifest.fingerprint}", highlight=False, soft_wrap=True
     )
+
+
+@app.command("audit")
+def audit(
+    name: Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite, or of one data set.")],
+    size: Annotated[
+        int | None, typer.Option("--size", min=16, max=1024, help="Pixels a side; default: the suite's, or 64.")
+    ] = None,
+    specs: Specs = None,
+    json: AsJson = False,
+) -> None:
+    """Look for leaks between splits, labels that say nothing, and images that show nothing; keep what was found.
+
+    Example: bench data audit faces
+    """
+    from bench.cli.progress import RunProgress
+    from bench.data.audit import Audited
+    from bench.data.audit import audit as find
+    from bench.data.store import write_audit
+    from bench.reports.data import audit_table
+    from bench.reports.table import print_table
+    from bench.runs.execute import prepare_data
+    from bench.runs.stopping import stop_requests
+
+    catalog = catalog_of(specs)
+    told = []
+    with RunProgress(errors()) as progress, stop_requests() as should_stop:
+        for title, preparations in _audited(catalog, name, size):
+            prepare_data(preparations, progress, should_stop)
+            members = [Audited(preparation.dataset, preparation.open()) for preparation in preparations]
+
+            def report(done: int, total: int, title: str = title) -> None:
+                progress.auditing(title, done, total)
+                if should_stop():
+                    raise Interrupted("stopped on request while data was audited")
+
+            found = find(members, report)
+            for member in members:
+                write_audit(member.store.folder, found[member.dataset.name])
+            told.append((title, found))
+    if json:
+        print_json([{"suite": title, "audits": found} for title, found in told])
+        return
+    for title, found in told:
+        print_table(audit_table(title, found), output())
+
+
+def _audited(catalog: Catalog, name: str, size: int | None) -> Iterator[tuple[str, list[Preparation]]]:
+    """The suites, or the one data set, of that name, with the preparations of their data sets."""
+    from bench.data.copies import find_copy
+    from bench.runs.check import checked_suite
+    from bench.runs.plan import find_preparations, preparation_of
+    from bench.specs.dataset import DatasetSpec
+
+    if name in catalog.names("suite"):
+        for suite in checked_suite(catalog, name):
+            yield suite.name, list(find_preparations(catalog, suite, image_size=size).values())
+    elif name in catalog.names("dataset"):
+        dataset = catalog.get(DatasetSpec, name)
+        yield name, [preparation_of(catalog, dataset, size or 64, real=find_copy(dataset.copy_name) is not None)]
+    else:
+        known = (*catalog.names("suite"), *catalog.names("dataset"))
+        raise UnknownName("suite or data set", name, known, hint="`bench list suite` shows the suites")
 
 
 @app.command("show")
 def show(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of data sets; a row of images each.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The PNG file to write.")] = Path("sheet.png"),
-    count: Annotated[int, typer.Option("--n", min=1, max=64, help="Images of each data set.")] = 8,
+    count: Annotated[int, typer.Option("--n", min=1, max=512, help="Images of each data set.")] = 8,
+    task: Annotated[str | None, typer.Option("--task", metavar="TASK", help="Only labels of this task.")] = None,
     size: Size = 64,
     specs: Specs = None,
 ) -> None:
     """Draw a contact sheet of training images with their labels.
 
-    Example: bench data show affectnet disfa --n 8 --out sheet.png
+    Example: bench data show affectnet disfa --n 24 --out sheet.png
     """
     from bench.data.copies import find_copy
     from bench.reports.sheet import contact_sheet
@@ -137,6 +280,8 @@ def show(
     stores = []
     for name in names:
         dataset = catalog.get(DatasetSpec, name)
+        if task is not None and task not in dataset.tasks:
+            raise UnknownName(f"task of data set '{name}'", task, dataset.tasks)
         stores.append(preparation_of(catalog, dataset, size, real=find_copy(dataset.copy_name) is not None).prepare())
-    contact_sheet(stores, count).save(out)
+    contact_sheet(stores, count, task=task).save(out)
     output().print(f"written: {escape(str(out))}", highlight=False, soft_wrap=True)

@@ -72,7 +72,7 @@ class _Output(Console):
 
 def output() -> Console:
     """Where results go. Without a terminal a table gets the width it needs."""
-    return _Output(width=None if sys.stdout.isatty() else 250, emoji=False)
+    return _Output(width=None if sys.stdout.isatty() else 2000, emoji=False)
 
 
 def errors() -> Console:

@@ -13,11 +13,14 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from bench.reports.plan import duration
 
@@ -26,6 +29,15 @@ if TYPE_CHECKING:
     from bench.runs.records import Record, RecordStore
 
 MOST_REFUSALS_SHOWN = 5
+SECONDS_BETWEEN_LINES = 10
+
+
+class _RateColumn(ProgressColumn):
+    """Images or steps a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
 
 class RunProgress:
@@ -47,12 +59,14 @@ class RunProgress:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            _RateColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
         )
+        self._pace_of, self._pace_start, self._pace_said = "", (0.0, 0), 0.0
         self._whole: TaskID | None = None
         self._part: TaskID | None = None
 
@@ -71,8 +85,26 @@ class RunProgress:
         if self._part is None:
             self._part = self.bars.add_task("", total=total)
         self.bars.update(self._part, description=f"preparing {escape(dataset)}", completed=done, total=total)
+        self._pace(dataset, done, total)
         if done == total:
             self._say(f"prepared {dataset}: {total} images")
+
+    def auditing(self, suite: str, done: int, total: int) -> None:
+        if self._part is None:
+            self._part = self.bars.add_task("", total=total)
+        self.bars.update(self._part, description=f"auditing {escape(suite)}", completed=done, total=total)
+
+    def _pace(self, dataset: str, done: int, total: int) -> None:
+        """Where there is no terminal for a bar: how far it is, how fast and for how long, in a line now and then."""
+        now = time.monotonic()
+        if self._pace_of != dataset:
+            self._pace_of, self._pace_start, self._pace_said = dataset, (now, done), now
+        elif not self.console.is_terminal and now - self._pace_said >= SECONDS_BETWEEN_LINES and done < total:
+            began, first = self._pace_start
+            rate = (done - first) / (now - began)
+            left = f", {duration((total - done) / rate)} left" if rate > 0 else ""
+            self._say(f"preparing {dataset}: {done} of {total} images, {rate:.0f}/s{left}")
+            self._pace_said = now
 
     def refused(self, dataset: str, refused: dict[str, str]) -> None:
         listed = ", ".join(f"{name} ({why})" for name, why in list(refused.items())[:MOST_REFUSALS_SHOWN])

@@ -10,8 +10,12 @@ from rich.markup import escape
 
 from bench.cli.options import AsJson, Specs, catalog_of, errors, output, print_json
 from bench.errors import BenchError, Problem, SpecError, UnknownName, UsageError
+from bench.specs.relatedness import RelatednessSpec
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bench.reports.relatedness import Shown
     from bench.specs.catalog import Catalog, Entry
 
 
@@ -50,17 +54,31 @@ def list_specs(
 
 def show(
     name: Annotated[str, typer.Argument(help="Name of a spec, or KIND/NAME where several kinds have it.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Of a relatedness: write its heat map, .png or .svg.")
+    ] = None,
     specs: Specs = None,
     json: AsJson = False,
 ) -> None:
     """Show one spec as it was read, with what follows from it.
 
-    Example: bench show faces
+    A relatedness is shown as a table: the declared probabilities, or those counted on training labels.
+
+    Example: bench show emotion_action_units --out heat_map.png
     """
     catalog = catalog_of(specs)
     entry = _find(catalog, name)
     spec = catalog.load_file(entry.file)
-    derived = _derived(entry.kind, spec)
+    if out is not None and entry.kind != "relatedness":
+        raise UsageError(f"--out writes the heat map of a relatedness; '{name}' is a {entry.kind}")
+    if out is not None and (out.suffix.lower() not in (".png", ".svg") or not out.absolute().parent.is_dir()):
+        raise UsageError(f"'{out}' cannot be written", hint="give a .png or .svg file in a folder that exists")
+    shown = _related(catalog, spec) if isinstance(spec, RelatednessSpec) else None
+    derived = _derived(entry.kind, spec) if shown is None else _counted(shown)
+    if shown is not None and out is not None:
+        from bench.reports.relatedness import write_heat_map
+
+        write_heat_map(shown, out)
     if json:
         print_json({"file": entry.file, "spec": spec, "derived": derived})
         return
@@ -69,8 +87,51 @@ def show(
         f"[bold]{entry.kind} {escape(entry.name)}[/]  {escape(str(entry.file))}", highlight=False, soft_wrap=True
     )
     console.print(escape(entry.file.read_text(encoding="utf-8").rstrip()), highlight=False, soft_wrap=True)
+    if shown is not None:
+        from bench.reports.relatedness import relatedness_table
+        from bench.reports.table import print_table
+
+        print_table(relatedness_table(shown), console)
+        if out is not None:
+            console.print(f"written: {escape(str(out))}", highlight=False, soft_wrap=True)
+        return
     for key, value in derived.items():
         console.print(f"[bold]{key}:[/] {escape(str(value))}", highlight=False, soft_wrap=True)
+
+
+def _related(catalog: Catalog, spec: RelatednessSpec) -> Shown:
+    """The probabilities of a relatedness; estimated ones are counted now, on a copy if there is one."""
+    import numpy as np
+
+    from bench.data.copies import find_copy
+    from bench.reports.relatedness import Shown
+    from bench.runs.estimate import estimate
+    from bench.runs.plan import estimation_source
+    from bench.specs.dataset import DatasetSpec
+    from bench.specs.task import TaskSpec
+
+    classes, second = catalog.get(TaskSpec, spec.class_task), catalog.get(TaskSpec, spec.second_task)
+    if spec.origin.type == "knowledge":
+        rows = spec.probabilities or {}
+        matrix = [[rows[c].get(label, spec.unlisted) for label in spec.covered] for c in classes.labels]
+        return Shown(spec, classes.labels, spec.covered, np.array(matrix))
+    real = find_copy(catalog.get(DatasetSpec, spec.origin.dataset).copy_name) is not None
+    found = estimate(spec, classes, second, estimation_source(catalog, spec.origin.dataset, real=real))
+    return Shown(spec, classes.labels, found.covered, found.matrix, found, standin=not real)
+
+
+def _counted(shown: Shown) -> dict[str, Any]:
+    """A relatedness for programs: rows by class, and the counts where they are estimated."""
+    tables: dict[str, NDArray[Any]] = {"probabilities": shown.matrix}
+    if shown.estimate is not None:
+        tables |= {key: getattr(shown.estimate, key) for key in ("held", "known", "low", "high")}
+    named = {
+        key: {
+            c: dict(zip(shown.labels, row.tolist(), strict=True)) for c, row in zip(shown.classes, table, strict=True)
+        }
+        for key, table in tables.items()
+    }
+    return {"standin": shown.standin, **named}
 
 
 def validate(

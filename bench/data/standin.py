@@ -22,11 +22,14 @@ STANDIN_VERSION = 1
 
 @dataclass(frozen=True)
 class StandInRequest:
-    """What is drawn: a data set with the tasks it annotates, the relatedness its labels follow, and the image size."""
+    """What is drawn: a data set with the tasks it annotates, the relatedness its labels follow, and the image size.
+
+    Without `relatedness` labels follow the generator's own table.
+    """
 
     dataset: DatasetSpec
     tasks: Mapping[str, TaskSpec]
-    relatedness: RelatednessSpec
+    relatedness: RelatednessSpec | None
     image_size: int
 
     @property
@@ -61,6 +64,13 @@ def draw_split(request: StandInRequest, split: str) -> Iterator[Chunk]:
     yield from module.draw(request, split)
 
 
+def labels_of_split(request: StandInRequest, split: str) -> LabelTable:
+    """The labels of one split, without drawing."""
+    module, _ = generator_of(request)
+    found: LabelTable = module.labels(request, split)
+    return found
+
+
 def standin_fingerprint(request: StandInRequest) -> str:
     """Stands for the images without drawing them: the generator's code and everything it is given."""
     module, options = generator_of(request)
@@ -70,10 +80,12 @@ def standin_fingerprint(request: StandInRequest) -> str:
         "generator": [request.declared.name, *(source_fingerprint(file) for file in module.CODE)],
         "options": options.model_dump(mode="json"),
         "images": request.images,
-        "dataset": request.dataset.name,
+        "dataset": [request.dataset.name, request.dataset.copy_name],
         "annotated": annotated,
         "tasks": {name: [task.type, task.labels] for name, task in request.tasks.items() if name in annotated},
-        "relatedness": request.relatedness.model_dump(mode="json", include={"probabilities", "unlisted"}),
+        "relatedness": None
+        if request.relatedness is None
+        else request.relatedness.model_dump(mode="json", include={"probabilities", "unlisted"}),
         "image_size": request.image_size,
     }
     return fingerprint(content)

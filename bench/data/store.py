@@ -32,7 +32,7 @@ from bench.specs.dataset import SPLITS
 from bench.specs.fingerprint import fingerprint
 from bench.specs.streams import uniform_of
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 IMAGES, LABELS, MANIFEST = "images.npy", "labels.arrow", "manifest.json"
 
 
@@ -44,6 +44,42 @@ class StoredFile(BaseModel):
     bytes: int
     sha256: str
     mtime_ns: int
+
+
+class ReadingReport(BaseModel):
+    """What became of the rows of a copy's label files.
+
+    `read` rows stood there. The layout skipped some that it could not use, counted by reason and the first of them by
+    name; the dataset spec left out others, counted by reason. `tiny` images are used, and told with their size.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    variant: str
+    read: int
+    skipped: dict[str, int] = {}
+    skipped_names: dict[str, tuple[str, ...]] = {}
+    left_out: dict[str, int] = {}
+    tiny: dict[str, str] = {}
+
+
+class Finding(BaseModel):
+    """One thing that an audit found: what (a word), how many, and the first cases in words."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    what: str
+    count: int
+    cases: tuple[str, ...] = ()
+
+
+class Audit(BaseModel):
+    """What `bench data audit` found in a store; no findings means that nothing was found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int
+    findings: tuple[Finding, ...] = ()
 
 
 class Manifest(BaseModel):
@@ -58,9 +94,10 @@ class Manifest(BaseModel):
     image_size: int
     counts: dict[str, int]
     labels: dict[str, tuple[str, ...]]
-    excluded: int = 0
     refused: dict[str, str] = {}
     made_from: str = ""
+    reading: ReadingReport | None = None
+    audit: Audit | None = None
     files: dict[str, StoredFile] = {}
 
 
@@ -138,9 +175,9 @@ def write_store(
     image_size: int,
     label_names: Mapping[str, tuple[str, ...]],
     standin: str | None,
-    excluded: int = 0,
     refused: Mapping[str, str] | None = None,
     made_from: str = "",
+    reading: ReadingReport | None = None,
 ) -> Manifest:
     """Complete a store whose images already stand in `images` (an .npy file in the folder that becomes the store).
 
@@ -155,8 +192,9 @@ def write_store(
             hint="check `splits` in the dataset spec, and the copy",
         )
     work = images.parent
-    with pa.OSFile(str(work / LABELS), "wb") as sink, pa.ipc.new_file(sink, to_arrow(labels).schema) as writer:
-        writer.write_table(to_arrow(labels))
+    table = to_arrow(labels)
+    with pa.OSFile(str(work / LABELS), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
     files = {}
     for name in (IMAGES, LABELS):
         _flush(work / name)
@@ -171,9 +209,9 @@ def write_store(
         image_size=image_size,
         counts=counts,
         labels=dict(label_names),
-        excluded=excluded,
         refused=dict(refused or {}),
         made_from=made_from,
+        reading=reading,
         files=files,
     )
     (work / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
@@ -182,6 +220,15 @@ def write_store(
         shutil.rmtree(folder)
     os.replace(work, folder)
     return manifest
+
+
+def write_audit(folder: Path, audit: Audit) -> None:
+    """Keep what an audit found with the store. Its fingerprint stays: the data are the same."""
+    manifest = read_manifest(folder).model_copy(update={"audit": audit})
+    temporary = folder / f"{MANIFEST}.{os.getpid()}.tmp"
+    temporary.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+    _flush(temporary)
+    os.replace(temporary, folder / MANIFEST)
 
 
 def _refused(folder: Path, reason: str) -> DataError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.analysis.standings import Cost, Entry, Row, Standings
 from bench.analysis.transfer import Transfer
+from bench.reports.data import audit_note
 from bench.reports.table import MARKS, Table, number, to_csv, to_markdown, warning_of
 from bench.reports.transfer import method_table, verdict_table
 
@@ -28,6 +29,7 @@ def leaderboard_table(board: Standings) -> Table:
         + ".",
         f"budget {board.budget}; data: {board.provenance}, fingerprints {data}",
     ]
+    notes.append(audit_note(board.audits))
     if board.others:
         notes.append(
             f"left out: {board.others} records of this suite with other fingerprints (other specs, data or code)."

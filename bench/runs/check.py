@@ -10,7 +10,8 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from bench.errors import BenchError, Problem, SpecError, UnknownName, UsageError
+from bench.data.labels import columns_of
+from bench.errors import BenchError, Problem, SpecError, UnknownName, UsageError, did_you_mean
 from bench.specs.backbone import BackboneSpec
 from bench.specs.budget import BudgetSpec
 from bench.specs.catalog import Catalog
@@ -133,7 +134,8 @@ def _task(task: TaskSpec, document: Document) -> list[Problem]:
 def _dataset(catalog: Catalog, dataset: DatasetSpec, document: Document) -> list[Problem]:
     problems: list[Problem] = []
     if dataset.layout is not None:
-        problems += _component(LAYOUTS, "layout", dataset.layout, document, ("layout",))
+        found = _component(LAYOUTS, "layout", dataset.layout, document, ("layout",))
+        problems += found or _columns(catalog, dataset, dataset.layout, document)
     if dataset.standin is None:
         return problems
     found = _component(STANDINS, "stand-in generator", dataset.standin, document, ("standin",))
@@ -141,11 +143,11 @@ def _dataset(catalog: Catalog, dataset: DatasetSpec, document: Document) -> list
         return problems + found
     generator = load_part(STANDINS, dataset.standin.name, "stand-in generator")
     try:
-        relatedness = catalog.get(RelatednessSpec, dataset.standin.relatedness)
+        relatedness = standin_relatedness(catalog, dataset)
         tasks = standin_tasks(catalog, dataset)
     except UsageError:
         return problems  # what the data set names is told by the reference check
-    if relatedness.probabilities is None:
+    if relatedness is not None and relatedness.probabilities is None:
         message = "a stand-in is drawn from known probabilities, and this relatedness is estimated"
         return [*problems, document.problem(("standin", "relatedness"), message)]
     options = read_options(generator.Options, dataset.standin.options)
@@ -154,11 +156,38 @@ def _dataset(catalog: Catalog, dataset: DatasetSpec, document: Document) -> list
     return problems
 
 
+def _columns(catalog: Catalog, dataset: DatasetSpec, declared: Component, document: Document) -> list[Problem]:
+    """Whether the layout offers the columns that labels are taken from, where that is known without a copy."""
+    layout = load_part(LAYOUTS, declared.name, "layout")
+    known = layout.columns(read_options(layout.Options, declared.options))
+    if known is None:
+        return []
+    problems: list[Problem] = []
+    for name, annotation in dataset.tasks.items():
+        try:
+            task = catalog.get(TaskSpec, name)
+        except UsageError:
+            continue  # what the data set names is told by the reference check
+        for label, column in columns_of(annotation, task).items():
+            if column not in known:
+                inner = ("column",) if task.type == "multiclass" else ("columns", label) if annotation.columns else ()
+                message = f"the layout '{declared.name}' has no column '{column}'{did_you_mean(column, known)}"
+                problems.append(document.problem(("tasks", name, *inner), message))
+    return problems
+
+
+def standin_relatedness(catalog: Catalog, dataset: DatasetSpec) -> RelatednessSpec | None:
+    """What the labels of a data set's stand-in are drawn from, if not from the generator's own table."""
+    if dataset.standin is None or dataset.standin.relatedness is None:
+        return None
+    return catalog.get(RelatednessSpec, dataset.standin.relatedness)
+
+
 def standin_tasks(catalog: Catalog, dataset: DatasetSpec) -> dict[str, TaskSpec]:
     """The tasks of a data set and those that its stand-in's labels are drawn from."""
     names = list(dataset.tasks)
-    if dataset.standin is not None:
-        relatedness = catalog.get(RelatednessSpec, dataset.standin.relatedness)
+    relatedness = standin_relatedness(catalog, dataset)
+    if relatedness is not None:
         names += [relatedness.class_task, relatedness.second_task]
     return {name: catalog.get(TaskSpec, name) for name in dict.fromkeys(names)}
 

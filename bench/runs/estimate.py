@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from bench.data.prepare import Preparation
 from bench.errors import DataError
@@ -16,61 +17,100 @@ DECIMALS = 6
 """Estimates are rounded to this many places, so that a run's description is the same on every machine."""
 
 
-def estimated_matrix(
-    spec: RelatednessSpec, classes: TaskSpec, second: TaskSpec, preparations: Mapping[str, Preparation]
-) -> tuple[tuple[str, ...], tuple[tuple[float, ...], ...]]:
-    """Covered labels and p(second | class) with Laplace smoothing, from the training split alone.
+@dataclass(frozen=True)
+class Estimate:
+    """p(second | class) of the labels that the data set annotates, from its training rows alone.
 
-    Labels that the data set never annotates are not covered: nothing was counted of them.
+    `matrix`: float64 [classes, covered]; `held` and `known`: int64 of the same shape, how many images of the class have
+    the label, and of how many it is known; `low`, `high`: Wilson's 95 % interval for held / known, without smoothing.
+    """
+
+    dataset: str
+    covered: tuple[str, ...]
+    matrix: NDArray[np.float64]
+    held: NDArray[np.int64]
+    known: NDArray[np.int64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def estimate(spec: RelatednessSpec, classes: TaskSpec, second: TaskSpec, preparation: Preparation) -> Estimate:
+    """Count a relatedness with Laplace smoothing on the training labels of one data set.
+
+    Labels that the data set never annotates are not covered: nothing was counted of them. Raises `DataError` where no
+    training image carries both tasks.
     """
     assert isinstance(spec.origin, Estimated)
-    preparation = preparations.get(spec.origin.dataset)
-    if preparation is None:
-        raise DataError(
-            f"relatedness '{spec.name}' is estimated on '{spec.origin.dataset}', which is not a data set of the suite"
-        )
-    store = preparation.prepare()
-    rows = store.labels.rows("train")
-    labels = store.labels.tasks
-    table = count_relatedness(
-        labels[classes.name][rows],
-        labels[second.name][rows],
-        len(classes.labels),
-        len(second.labels),
-        multilabel=second.type == "multilabel",
-        smoothing=spec.origin.smoothing,
+    found = _training_labels(preparation, (classes.name, second.name))
+    multilabel = second.type == "multilabel"
+    held, known = count_pairs(
+        found[classes.name], found[second.name], len(classes.labels), len(second.labels), multilabel=multilabel
     )
-    known = labels[second.name][rows]
-    seen = np.arange(len(second.labels))
-    annotated = np.flatnonzero(np.isin(seen, known) if known.ndim == 1 else (known >= 0).any(axis=0))
+    annotated = np.flatnonzero(known.sum(0) if multilabel else held.sum(0))
+    if not len(annotated):
+        raise DataError(
+            f"relatedness '{spec.name}': no training image of '{preparation.dataset.name}' carries both "
+            f"'{classes.name}' and '{second.name}'",
+            hint="estimate it on a data set that annotates both on the same images",
+        )
+    held, known = held[:, annotated], known[:, annotated]
+    smoothing = spec.origin.smoothing
+    if multilabel:
+        matrix = (held + smoothing) / (known + 2 * smoothing)
+    else:
+        known = np.broadcast_to(held.sum(1, keepdims=True), held.shape)
+        matrix = (held + smoothing) / (known + smoothing * len(annotated))
+    low, high = wilson_interval(held, known)
     covered = tuple(second.labels[place] for place in annotated)
-    table = table[:, annotated]
-    if second.type == "multiclass":
-        table = table / table.sum(1, keepdims=True)
-    return covered, tuple(tuple(round(float(p), DECIMALS) for p in row) for row in table)
+    return Estimate(preparation.dataset.name, covered, matrix, held, known, low, high)
 
 
-def count_relatedness(
+def estimated_matrix(
+    spec: RelatednessSpec, classes: TaskSpec, second: TaskSpec, preparation: Preparation
+) -> tuple[tuple[str, ...], tuple[tuple[float, ...], ...]]:
+    """Covered labels and p(second | class), rounded, as a run's description holds them."""
+    found = estimate(spec, classes, second, preparation)
+    return found.covered, tuple(tuple(round(float(p), DECIMALS) for p in row) for row in found.matrix)
+
+
+def _training_labels(preparation: Preparation, tasks: tuple[str, ...]) -> dict[str, NDArray[np.integer]]:
+    table = preparation.labels()
+    rows = table.rows("train")
+    return {task: table.tasks[task][rows] for task in tasks}
+
+
+def wilson_interval(
+    held: NDArray[np.int64], known: NDArray[np.int64], level: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Wilson's score interval for a share, element by element (Wilson 1927, JASA 22, 209-212); 0 to 1 where n = 0."""
+    z = float(norm.ppf(0.5 + level / 2))
+    n = np.maximum(known, 1)
+    share = held / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    nothing = known == 0
+    return np.where(nothing, 0.0, np.maximum(centre - half, 0)), np.where(nothing, 1.0, np.minimum(centre + half, 1))
+
+
+def count_pairs(
     classes: NDArray[np.integer],
     second: NDArray[np.integer],
     class_count: int,
     second_count: int,
     *,
     multilabel: bool,
-    smoothing: float,
-) -> NDArray[np.float64]:
-    """p(second | class), float64 [classes, second labels]; -1 in either means not annotated and is left out.
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many images of a class hold a second label, and of how many that is known: int64 [classes, second labels].
 
-    Attributes (`second` int [n, labels]): (positives + s) / (annotated + 2 s). Classes (`second` int [n]):
-    (count + s) / (all + s * labels).
+    -1 in either means not annotated and is left out. `second` is int [n, labels] of attributes, or int [n] of classes.
     """
-    known = classes >= 0
-    table = np.zeros((class_count, second_count))
+    held = np.zeros((class_count, second_count), np.int64)
+    known = np.zeros((class_count, second_count), np.int64)
     for label in range(class_count):
-        chosen = second[known & (classes == label)]
+        chosen = second[classes == label]
         if multilabel:
-            table[label] = ((chosen == 1).sum(0) + smoothing) / ((chosen >= 0).sum(0) + 2 * smoothing)
+            held[label], known[label] = (chosen == 1).sum(0), (chosen >= 0).sum(0)
         else:
-            counts = np.bincount(chosen[chosen >= 0], minlength=second_count)
-            table[label] = (counts + smoothing) / (counts.sum() + smoothing * second_count)
-    return table
+            held[label] = np.bincount(chosen[chosen >= 0], minlength=second_count)
+            known[label] = held[label].sum()
+    return held, known

@@ -13,15 +13,15 @@ from itertools import compress
 from bench.data.batches import allocate
 from bench.data.copies import find_copy
 from bench.data.prepare import Preparation
+from bench.data.store import Audit, read_manifest
 from bench.errors import DataError, UnknownName, UsageError
-from bench.runs.check import METRICS, TERMS, checked_suite, run_backbone, standin_tasks
+from bench.runs.check import METRICS, TERMS, checked_suite, run_backbone, standin_relatedness, standin_tasks
 from bench.runs.estimate import estimated_matrix
 from bench.specs.catalog import Catalog
 from bench.specs.components import load_part, part_fingerprint, read_options
 from bench.specs.dataset import DatasetSpec
 from bench.specs.method import MethodSpec
 from bench.specs.references import ResolvedSuite
-from bench.specs.relatedness import RelatednessSpec
 from bench.specs.run import (
     Provenance,
     RunBackbone,
@@ -82,6 +82,12 @@ class SuitePlan:
         return self.suite.name
 
     @property
+    def audits(self) -> dict[str, Audit | None]:
+        """What the last audit found in each data set; None where there was none, or nothing is prepared."""
+        ready = {name: p.folder for name, p in self.preparations.items() if p.ready}
+        return {name: read_manifest(ready[name]).audit if name in ready else None for name in self.preparations}
+
+    @property
     def provenance(self) -> Provenance:
         return self.runs[0].spec.provenance
 
@@ -115,8 +121,10 @@ class SuitePlan:
         return found
 
 
-def find_preparations(catalog: Catalog, suite: ResolvedSuite) -> dict[str, Preparation]:
-    """How each data set of a suite comes about: all from copies, or all as stand-ins.
+def find_preparations(
+    catalog: Catalog, suite: ResolvedSuite, *, image_size: int | None = None
+) -> dict[str, Preparation]:
+    """How each data set of a suite comes about: all from copies, or all as stand-ins; at the budget's size by default.
 
     Raises `DataError` where copies of some are there and of others are not: a table must not mix the two.
     """
@@ -135,13 +143,13 @@ def find_preparations(catalog: Catalog, suite: ResolvedSuite) -> dict[str, Prepa
                 f"suite '{suite.name}': there is no copy of data set '{dataset.name}', and no stand-in is declared",
                 hint=f"`bench data add {dataset.copy_name} PATH`",
             )
-    size = suite.budget.image_size
+    size = image_size or suite.budget.image_size
     return {d.name: preparation_of(catalog, d, size, real=copies[d.name] is not None) for d in suite.datasets}
 
 
 def preparation_of(catalog: Catalog, dataset: DatasetSpec, image_size: int, *, real: bool) -> Preparation:
     """How one data set comes about."""
-    relatedness = catalog.get(RelatednessSpec, dataset.standin.relatedness) if dataset.standin and not real else None
+    relatedness = None if real else standin_relatedness(catalog, dataset)
     copy = find_copy(dataset.copy_name) if real else None
     return Preparation(dataset, standin_tasks(catalog, dataset), image_size, copy, relatedness)
 
@@ -163,12 +171,12 @@ def plan(
     plans = []
     for suite in checked_suite(catalog, name, budget=budget):
         preparations = find_preparations(catalog, suite)
-        plans.append(_plan_suite(suite, preparations, seeds or suite.budget.seeds, limit))
+        plans.append(_plan_suite(catalog, suite, preparations, seeds or suite.budget.seeds, limit))
     return _only(name, plans, only) if only else tuple(plans)
 
 
 def _plan_suite(
-    suite: ResolvedSuite, preparations: Mapping[str, Preparation], seeds: int, limit: int | None
+    catalog: Catalog, suite: ResolvedSuite, preparations: Mapping[str, Preparation], seeds: int, limit: int | None
 ) -> SuitePlan:
     known = {name: _known_of(preparation) for name, preparation in preparations.items()}
     sizes = {name: min(size, limit) if limit else size for name, (size, _) in known.items()}
@@ -183,7 +191,8 @@ def _plan_suite(
         )
         for dataset in suite.datasets
     }
-    parts = _Parts(suite, sources, _recipe(suite, sum(sizes.values()), limit), _matrices(suite, preparations), limit)
+    matrices = _matrices(catalog, suite, preparations)
+    parts = _Parts(suite, sources, _recipe(suite, sum(sizes.values()), limit), matrices, limit)
     runs = [run for seed in range(seeds) for run in parts.runs_of_seed(seed)]
     return SuitePlan(suite, tuple(range(seeds)), limit, tuple(runs), preparations)
 
@@ -205,12 +214,23 @@ def _recipe(suite: ResolvedSuite, images: int, limit: int | None) -> RunRecipe:
     return RunRecipe(steps=min(steps, limit) if limit else steps, **shared)
 
 
-def _matrices(suite: ResolvedSuite, preparations: Mapping[str, Preparation]) -> tuple[RunRelatedness, ...]:
+def estimation_source(catalog: Catalog, name: str, *, real: bool, image_size: int = 64) -> Preparation:
+    """The data set that a relatedness is estimated on. Raises `DataError` where there is neither copy nor stand-in."""
+    return preparation_of(catalog, catalog.get(DatasetSpec, name), image_size, real=real)
+
+
+def _matrices(
+    catalog: Catalog, suite: ResolvedSuite, preparations: Mapping[str, Preparation]
+) -> tuple[RunRelatedness, ...]:
+    real = any(preparation.copy is not None for preparation in preparations.values())
     found = []
     for spec in suite.relatedness:
         classes, second = suite.tasks[spec.class_task], suite.tasks[spec.second_task]
         if spec.origin.type == "estimated":
-            covered, matrix = estimated_matrix(spec, classes, second, preparations)
+            source = preparations.get(spec.origin.dataset) or estimation_source(
+                catalog, spec.origin.dataset, real=real, image_size=suite.budget.image_size
+            )
+            covered, matrix = estimated_matrix(spec, classes, second, source)
         else:
             rows, covered = spec.probabilities or {}, spec.covered
             matrix = tuple(tuple(rows[c].get(label, spec.unlisted) for label in covered) for c in classes.labels)

@@ -26,6 +26,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bench.data.labels import Names
 from bench.errors import RecordError
 from bench.specs.run import Provenance, RunSpec
 
@@ -179,8 +180,8 @@ def read_record(folder: Path) -> Record:
 
 
 def predictions_table(
-    images: NDArray[np.str_],
-    groups: NDArray[np.str_],
+    images: Names,
+    groups: Names,
     scores: NDArray[np.float32],
     references: NDArray[np.int32] | NDArray[np.int8],
 ) -> pa.Table:
@@ -192,8 +193,8 @@ def predictions_table(
 
     return pa.table(
         {
-            "image": pa.array(images.tolist(), pa.string()),
-            "group": pa.array(groups.tolist(), pa.string()),
+            "image": images.arrow,
+            "group": groups.arrow,
             "reference": pa.array(references) if references.ndim == 1 else rows(references),
             "scores": rows(scores),
         }

@@ -42,6 +42,9 @@ KINDS: dict[str, type[Spec]] = {
 KIND_OF: dict[type[Spec], str] = {model: kind for kind, model in KINDS.items()}
 ENVIRONMENT = "BENCH_SPECS"
 ENTRY_POINTS = "bench.specs"
+EXTENDS = "extends"
+OWN = ("kind", "name", "title", "description")
+"""Keys that a data set never takes over from the one that it extends."""
 
 _HEAD = re.compile(r"^(kind|name|title):[ ]+(.+?)[ ]*$", re.MULTILINE)
 _PLAIN = re.compile(r"^[^\s'\"#&*!|>%@`\[\]{},][^#]*$")
@@ -123,8 +126,8 @@ class Catalog:
         return f"; unreadable: {', '.join(files)}" if files else ""
 
     def document(self, kind: str, name: str) -> Document:
-        """The file of a spec, with positions."""
-        return self._document(self.entry(kind, name).file)
+        """What a spec says, with positions; with what it takes over from another."""
+        return self._whole(self._document(self.entry(kind, name).file))
 
     def get(self, model: type[AnySpec], name: str) -> AnySpec:
         """One checked spec. Raises `UnknownName`, or `SpecError` with all problems of its file."""
@@ -138,9 +141,28 @@ class Catalog:
 
     def _load(self, file: Path) -> Spec:
         if file not in self._specs:
-            document = self._document(file)
+            document = self._whole(self._document(file))
             self._specs[file] = read_model(_model_of(document), document)
         return self._specs[file]
+
+    def _whole(self, document: Document, trail: tuple[str, ...] = ()) -> Document:
+        """A document with the keys that it takes over by `extends`. Raises `SpecError` if there is no such spec."""
+        data = document.data
+        if EXTENDS not in data or data.get("kind") != "dataset":
+            return document
+        name, other = str(data.get("name")), data[EXTENDS]
+        if not isinstance(other, str):
+            raise SpecError([document.problem((EXTENDS,), "expected the name of one data set")])
+        if other in (name, *trail):
+            way = " -> ".join((*trail, name, other))
+            raise SpecError([document.problem((EXTENDS,), f"the data set extends itself: {way}")])
+        try:
+            base = self._whole(self._document(self.entry("dataset", other).file), (*trail, name))
+        except UnknownName as error:
+            raise SpecError([document.problem((EXTENDS,), error.message)]) from error
+        own = {key: value for key, value in data.items() if key != EXTENDS}
+        taken = {key: value for key, value in base.data.items() if key not in OWN}
+        return document.over(base, {"source": base.data.get("name")} | taken | own)
 
     def _document(self, file: Path) -> Document:
         if file not in self._documents:

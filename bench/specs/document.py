@@ -8,7 +8,7 @@ execute, or change how the rest is read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +39,24 @@ class Document:
     """One parsed spec file.
 
     `data` is JSON-like; `keys` and `values` give the position of each mapping key and of each value by key path.
+    `extended` is the document that top-level keys were taken over from, if any.
     """
 
     file: Path
     data: Any
     keys: Mapping[KeyPath, Position]
     values: Mapping[KeyPath, Position]
+    extended: Document | None = None
+
+    def over(self, other: Document, data: Any) -> Document:
+        """This document with `data` that was taken in part from another; positions are told where each part stands."""
+        return replace(self, data=data, extended=other)
 
     def problem(self, path: Iterable[str | int], message: str, *, at_key: bool = False) -> Problem:
         """A problem at `path`, placed at the nearest enclosing value that the file has."""
         wanted = tuple(path)
+        if self.extended is not None and wanted and wanted[:1] not in self.values and wanted[0] in self.extended.data:
+            return self.extended.problem(wanted, message, at_key=at_key)
         table = self.keys if at_key and wanted in self.keys else self.values
         known = wanted
         while known and known not in table:

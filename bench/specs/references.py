@@ -163,7 +163,7 @@ class ReferenceCheck:
                 continue
             if task is not None:
                 self._annotation(annotation, task, document, ("tasks", name), has_layout=dataset.layout is not None)
-        if dataset.standin is not None:
+        if dataset.standin is not None and dataset.standin.relatedness is not None:
             self._named(RelatednessSpec, dataset.standin.relatedness, document, ("standin", "relatedness"))
 
     def _annotation(
@@ -172,8 +172,8 @@ class ReferenceCheck:
         needed, other = ("column", "columns") if task.type == "multiclass" else ("columns", "column")
         if getattr(annotation, other) is not None:
             self._complain(document, (*path, other), f"task '{task.name}' is {task.type}: give `{needed}` instead")
-        elif has_layout and getattr(annotation, needed) is None:
-            self._complain(document, path, f"`{needed}` is needed to read labels of a {task.type} task")
+        elif has_layout and task.type == "multiclass" and annotation.column is None:
+            self._complain(document, path, "`column` is needed to read labels of a multiclass task")
         if annotation.columns is not None:
             entries = ((label, (*path, "columns", label)) for label in annotation.columns)
             self._known_labels(entries, task, document, at_key=True)

@@ -51,7 +51,7 @@ def _problem(detail: Mapping[str, Any], schema: Mapping[str, Any], document: Doc
     if kind == "union_tag_not_found":
         key = str(detail["ctx"]["discriminator"]).strip("'")
         return document.problem((*path, key), "this key is needed and is not there")
-    if (*path, kind) in document.keys:
+    if _holds(document, (*path, kind)):
         path = (*path, kind)  # a check of a whole model names the key that it is about as its kind
     return document.problem(path, _say(detail), at_key="[key]" in loc)
 
@@ -83,6 +83,10 @@ def _path_in_file(loc: tuple[str | int, ...], document: Document, prefix: KeyPat
         here = here[part]
         path = (*path, part)
     return path
+
+
+def _holds(document: Document, path: KeyPath) -> bool:
+    return path in document.keys or (document.extended is not None and _holds(document.extended, path))
 
 
 def _at(data: Any, path: KeyPath) -> Any:

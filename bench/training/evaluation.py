@@ -16,6 +16,7 @@ from torch import nn
 
 from bench.data.augmentation import to_input
 from bench.data.batches import SourceData
+from bench.data.labels import Names
 from bench.models.network import Normalisation
 from bench.specs.components import load_part
 from bench.specs.run import RunTask
@@ -32,8 +33,8 @@ class Predictions:
 
     dataset: str
     task: str
-    images: NDArray[np.str_]
-    groups: NDArray[np.str_]
+    images: Names
+    groups: Names
     scores: NDArray[np.float32]
     references: NDArray[np.int32] | NDArray[np.int8]
 

@@ -52,7 +52,7 @@ def test_any_text_is_read_back_as_written(tmp_path, rows, delimiter, folder):
     images = [f"{folder}/{i}-é'.png" for i in range(len(rows))]
     table = table_of(image=images, split=splits, group=groups, **{"value:kind, or so": values})
     layout.write(tmp_path, table, options)
-    assert layout.read(tmp_path, options, ["kind, or so"]).to_pydict() == table.to_pydict()
+    assert layout.read(tmp_path, options, ["kind, or so"]).rows.to_pydict() == table.to_pydict()
     with Image.open(tmp_path / images[0]) as image:
         assert image.size == (24, 20)
 
@@ -66,17 +66,17 @@ def test_a_column_may_be_group_and_label_at_once(tmp_path):
         **{"value:owner": ["ann", "bob"], "value:part": ["train", "test"]},
     )
     layout.write(tmp_path, table, options)
-    assert layout.read(tmp_path, options, ["owner", "part"]).to_pydict() == table.to_pydict()
+    assert layout.read(tmp_path, options, ["owner", "part"]).rows.to_pydict() == table.to_pydict()
 
 
 def test_only_the_columns_asked_for_are_read(tmp_path):
     write_text(tmp_path, "file,a,b,c\nx.png,1,2,3\n")
-    assert layout.read(tmp_path, Options(), ["c"]).to_pydict() == {"image": ["images/x.png"], "value:c": ["3"]}
+    assert layout.read(tmp_path, Options(), ["c"]).rows.to_pydict() == {"image": ["images/x.png"], "value:c": ["3"]}
 
 
 def test_all_values_stay_text(tmp_path):
     write_text(tmp_path, "file,kind\n001,010\n002,NA\n003,\n004,true\n")
-    found = layout.read(tmp_path, Options(), ["kind"]).to_pydict()
+    found = layout.read(tmp_path, Options(), ["kind"]).rows.to_pydict()
     assert found == {"image": [f"images/00{i}" for i in range(1, 5)], "value:kind": ["010", "NA", "", "true"]}
 
 
@@ -85,7 +85,7 @@ def test_a_table_larger_than_a_block_of_the_reader(tmp_path):
     count = 60_000
     rows = "".join(f"{i:06d}.png,{'cat' if i % 3 else 'dog'},{i % 7}\n" for i in range(count))
     write_text(tmp_path, "file,kind,g\n" + rows)
-    found = layout.read(tmp_path, Options(group="g"), ["kind"])
+    found = layout.read(tmp_path, Options(group="g"), ["kind"]).rows
     assert found.num_rows == count
     assert found["value:kind"].to_pylist()[-3:] == ["dog", "cat", "cat"]
     assert found["group"].to_pylist()[-1] == str((count - 1) % 7)
@@ -94,7 +94,7 @@ def test_a_table_larger_than_a_block_of_the_reader(tmp_path):
 def test_a_quoted_line_break_may_fall_between_blocks(tmp_path):
     note = "two\nlines, and a comma " * 20
     write_text(tmp_path, "file,note\n" + "".join(f'{i}.png,"{note}"\n' for i in range(6000)))
-    found = layout.read(tmp_path, Options(), ["note"])
+    found = layout.read(tmp_path, Options(), ["note"]).rows
     assert found.num_rows == 6000
     assert set(found["value:note"].to_pylist()) == {note}
 
@@ -103,7 +103,7 @@ def test_a_quoted_line_break_may_fall_between_blocks(tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_line_endings_and_a_byte_order_mark_do_not_matter(tmp_path, ending, encoding):
     write_text(tmp_path, ending.join(["file,kind", "x.png,größe", ""]), encoding=encoding)
-    assert layout.read(tmp_path, Options(), ["kind"]).to_pydict() == {
+    assert layout.read(tmp_path, Options(), ["kind"]).rows.to_pydict() == {
         "image": ["images/x.png"],
         "value:kind": ["größe"],
     }
@@ -177,7 +177,7 @@ def clothing(tmp_path_factory):
         name="clothing",
         tasks={name: {"column": name} for name in tasks},
         layout={"name": "csv", "split": "split", "group": "sender"},
-        expected={"train": 42, "validation": 12, "test": 12},
+        expected={"any": {"images": {"train": 42, "validation": 12, "test": 12}, "source": "stats.json"}},
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.labels import code_columns, from_arrow, labels_from_codes, to_arrow
+from bench.data.labels import LabelTable, Names, code_columns, from_arrow, label_counts, labels_from_codes, to_arrow
 from bench.errors import DataError
 from bench.specs.dataset import SPLITS
 
@@ -20,7 +21,8 @@ PARTS = {"parts": {"columns": {"paw": "P", "ear": "E"}}}
 
 
 def read(raw, **changes):
-    return labels_from_codes(raw, dataset(**changes), TASKS)
+    found = labels_from_codes(raw, dataset(**changes), TASKS)
+    return found.labels, found.excluded
 
 
 # -------------------------------------------------------------------------------------------------- codes
@@ -239,3 +241,109 @@ def test_rows_outside_the_part_do_not_count_as_excluded():
     table, excluded = read(raw, splits=OFFICIAL | {"train_part": {"index": 0, "of": 2}})
     assert 0 < len(table) < 30
     assert excluded == 0
+
+
+# ------------------------------------------------------------------------------------------------ folds, groups, others
+
+FOLDS = {"one": ["anna", "ben"], "two": ["cleo"], "three": ["dan", "eve"]}
+
+
+def grouped(groups, **columns):
+    """Rows of a table with groups; each is of the kind `cat`."""
+    return raw_table(len(groups), group=groups, kind=["cat"] * len(groups), **columns)
+
+
+def test_folds_are_tested_on_one_by_one_and_share_no_group():
+    groups = ["anna", "ben", "cleo", "dan", "eve"] * 40
+    seen = []
+    for fold, members in FOLDS.items():
+        splits = {"folds": FOLDS, "test_fold": fold, "carve_validation": 0.3, "by": "group"}
+        table, _ = read(grouped(groups), splits=splits)
+        by_split = {split: set(table.groups[table.rows(split)]) for split in SPLITS}
+        assert by_split["test"] == set(members)
+        assert not by_split["train"] & by_split["validation"]
+        assert set().union(*by_split.values()) == {"anna", "ben", "cleo", "dan", "eve"}
+        seen += table.images[table.rows("test")].tolist()
+    assert len(seen) == len(set(seen)) == len(groups)
+
+
+def test_a_group_of_no_fold_is_named():
+    splits = {"folds": FOLDS, "test_fold": "one", "carve_validation": 0.3, "by": "group"}
+    with pytest.raises(DataError, match="the group 'cloe' is in no fold; did you mean 'cleo'"):
+        read(grouped(["anna", "cloe"]), splits=splits)
+
+
+def test_official_counts_come_before_carving_parts_and_small_groups():
+    raw = grouped(["anna"] * 30 + ["ben"] * 3, split=["train"] * 20 + ["test"] * 13)
+    splits = {
+        "official": {"train": "train", "test": "test"},
+        "carve_validation": 0.5,
+        "least_per_group": 4,
+        "train_part": {"index": 0, "of": 2},
+    }
+    found = labels_from_codes(raw, dataset(splits=splits), TASKS)
+    assert found.official.counts() == {"train": 20, "validation": 0, "test": 13}
+    counts = found.labels.counts()
+    assert counts["test"] == 10 and counts["validation"] > 0 and 0 < counts["train"] < 20 - counts["validation"]
+    assert found.left_out["in a group with too few images"] == 3
+    assert found.left_out["in another part of training"] == 20 - counts["train"] - counts["validation"]
+    assert found.labels.images == Names(raw["image"].take(pa.array(found.rows)))
+
+
+@pytest.mark.parametrize(("others", "rows", "labels"), [("missing", 4, [0, -1, 1, -1]), ("exclude", 3, [0, 1, -1])])
+def test_codes_that_stand_nowhere_may_be_missing_or_left_out(others, rows, labels):
+    raw = raw_table(4, split=["train"] * 4, kind=["cat", "fish", "dog", ""])
+    table, excluded = read(raw, tasks={"kinds": {"column": "kind", "others": others}})
+    assert (len(table), excluded) == (rows, 4 - rows)
+    assert table.tasks["kinds"].tolist() == labels
+
+
+def test_label_counts_equal_a_loop():
+    table = label_table((30, 10, 20))
+    found = label_counts(table, {"kinds": ("cat", "dog"), "parts": ("ear", "tail", "paw")})
+    for place, split in enumerate(SPLITS):
+        rows = [i for i in range(60) if table.splits[i] == place]
+        assert found["kinds"][split]["dog"] == sum(table.tasks["kinds"][i] == 1 for i in rows)
+        assert found["parts"][split]["tail"] == sum(table.tasks["parts"][i][1] == 1 for i in rows)
+
+
+def test_columns_are_called_as_the_labels_are_unless_said_otherwise():
+    raw = raw_table(2, split=["train"] * 2, ear=["1", "0"], tail=["0", ""], paw=["1", "1"])
+    for annotation, expected in (({}, [[1, 0, 1], [0, -1, 1]]), ({"labels": ["paw"]}, [[-1, -1, 1], [-1, -1, 1]])):
+        spec = dataset(tasks={"parts": annotation})
+        wanted = code_columns(spec, TASKS)
+        assert wanted == (annotation.get("labels") or ["ear", "tail", "paw"])
+        assert labels_from_codes(raw, spec, TASKS).labels.tasks["parts"].tolist() == expected
+
+
+# -------------------------------------------------------------------------------------------------- names
+
+
+@given(st.lists(st.text(max_size=5), max_size=20), st.data())
+def test_names_behave_as_an_array_of_texts(texts, data):
+    names = Names(texts)
+    assert names.tolist() == list(names) == texts
+    assert len(names) == len(texts)
+    places = data.draw(st.lists(st.integers(0, max(len(texts) - 1, 0)), max_size=10)) if texts else []
+    assert names[np.array(places, int)].tolist() == [texts[i] for i in places]
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(texts), max_size=len(texts))), bool)
+    assert names[mask].tolist() == [text for text, kept in zip(texts, mask, strict=True) if kept]
+    assert names[2:].tolist() == texts[2:]
+    for place in range(-len(texts), len(texts)):
+        assert names[place] == texts[place]
+    numbers, different = names.encoded()
+    assert [different[i] for i in numbers] == texts
+    assert len(set(different)) == len(different)
+    assert Names.joined([names, names[:1]]).tolist() == texts + texts[:1]
+    assert np.asarray(names).tolist() == np.array(texts, str).tolist()
+
+
+def test_the_fingerprint_of_many_names_does_not_depend_on_how_they_are_held():
+    count = (1 << 16) + 3
+    texts = [str(i) for i in range(count)]
+    tasks = {"kinds": np.zeros(count, np.int32)}
+    whole = LabelTable(Names(texts), np.zeros(count, np.int8), Names([""] * count), tasks)
+    parts = Names.joined([Names(texts[:7]), Names(texts[7:])])
+    assert LabelTable(parts, whole.splits, whole.groups, tasks).fingerprint() == whole.fingerprint()
+    changed = Names([*texts[:-1], "x"])
+    assert LabelTable(changed, whole.splits, whole.groups, tasks).fingerprint() != whole.fingerprint()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data import decode as decoding
 from bench.data import prepare as module
 from bench.data.prepare import Preparation
 from bench.data.store import IMAGES, LABELS, MANIFEST, open_store
@@ -165,12 +166,11 @@ def test_an_image_that_cannot_be_used_is_refused_by_name(copy, case):
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("../../secret.png", "outside the copy"),
         ("link.png", "outside the copy"),
         ("folder/secret.png", "outside the copy"),
         ("{outside}/secret.png", "missing"),  # an absolute path is taken under the folder of images
-        ("loop.png", "unreadable: RuntimeError"),
-        ("", "unreadable: IsADirectoryError"),
+        ("loop.png", "unreadable: OSError"),
+        ("", "unreadable: not a file"),
     ],
 )
 def test_files_outside_the_copy_are_never_read(copy, tmp_path, path, reason):
@@ -187,7 +187,12 @@ def test_files_outside_the_copy_are_never_read(copy, tmp_path, path, reason):
 def test_a_path_may_leave_the_folder_of_images_for_another_place_in_the_copy(copy):
     Image.fromarray(picture(0)).save(copy.root / "beside.png")
     copy.add("../beside.png")
-    np.testing.assert_array_equal(stored(copy, "../beside.png"), fitted(picture(0)))
+    copy.add("../../away.png")
+    copy.fill(8)
+    store = copy.preparation().prepare()
+    row = store.labels.images.tolist().index("beside.png")
+    np.testing.assert_array_equal(store.images[row], fitted(picture(0)))
+    assert store.manifest.reading.skipped_names == {"path leads out of the copy": ("images/../../away.png",)}
 
 
 def test_too_many_refusals_stop_everything(copy):
@@ -220,21 +225,66 @@ def test_a_copy_that_was_completed_is_read_again_where_it_was_not(copy):
     np.testing.assert_array_equal(store.images[0], fitted(picture(0)))
 
 
-def test_other_counts_than_expected_are_refused_and_mended_in_the_spec(copy):
-    """With a refused image among them; what was read is kept, so the files may be spoilt meanwhile."""
-    copy.fill(20).add("gone.png", split="test")
-    copy.fill(20, start=20)
-    preparation = copy.preparation(expected={"train": 20, "validation": 10, "test": 11})
-    for _ in range(2):
-        with pytest.raises(DataError, match=r"yields .*'test': 10.* expected .*'test': 11"):
-            preparation.prepare()
-        assert not preparation.folder.exists()
-        for row in copy.rows:
-            if row["file"] != "gone.png":
-                copy.put(row["file"], b"spoilt since")
-    store = copy.preparation(expected={"train": 20, "validation": 10, "test": 10}).prepare()
-    for row, name in enumerate(store.labels.images.tolist()):
-        np.testing.assert_array_equal(store.images[row], fitted(picture(int(Path(name).stem))))
+def expecting(**expected):
+    return {"any": {"source": "a book, table 1"} | expected}
+
+
+def test_other_counts_than_expected_are_refused_before_anything_is_decoded(copy):
+    preparation = copy.fill(40).preparation(
+        expected=expecting(images={"test": 11}, labels={"kinds": {"train": {"cat": 20, "dog": 3}}}, groups=4)
+    )
+    with pytest.raises(DataError) as caught:
+        preparation.prepare()
+    assert "(variant 'table') is not as expected: 10 test images instead of 11; " in caught.value.message
+    assert "kinds: 10 train images of 'cat' instead of 20; kinds: 10 train images of 'dog' instead of 3; " in (
+        caught.value.message
+    )
+    assert "1 groups (subjects, products or films) instead of 4; " in caught.value.message
+    assert caught.value.message.endswith("the expected figures are from a book, table 1")
+    assert "`extends: pets` and an `expected` of its own for 'table'" in caught.value.hint
+    assert left_behind(preparation) == [".lock"]
+    right = expecting(images={"train": 20, "test": 10}, labels={"kinds": {"train": {"cat": 10}}}, groups=1)
+    assert copy.preparation(expected=right).prepare().manifest.counts == {"train": 20, "validation": 10, "test": 10}
+
+
+def test_counts_are_those_of_the_official_splits_and_of_all_annotated_images(copy):
+    """Before validation is carved and parts are left out: the figures that papers print."""
+    copy.fill(40)
+    copy.rows[0]["kind"] = "bird"
+    splits = {"official": {"train": "train", "val": "train", "test": "test"}, "carve_validation": 0.3}
+    tasks = {"kinds": {"column": "kind", "exclude": ["bird"]}}
+    expected = expecting(images={"train": 29, "validation": 0, "test": 10})
+    splits["train_part"] = {"of": 2, "index": 0}
+    store = copy.preparation(splits=splits, tasks=tasks, expected=expected).prepare()
+    assert store.manifest.counts["test"] == 10
+    assert sum(store.manifest.counts.values()) < 39
+    left_out = store.manifest.reading.left_out
+    assert left_out["excluded by their code"] == 1
+    assert left_out["in another part of training"] == 39 - len(store.labels)
+    assert (store.manifest.reading.read, store.manifest.reading.variant) == (40, "table")
+
+
+def test_expectations_of_the_variant_come_before_those_of_any(copy):
+    expected = expecting(images={"test": 99}) | {"table": {"images": {"test": 2}, "source": "x"}}
+    copy.fill(8).preparation(expected=expected).prepare()
+
+
+def test_a_group_in_two_splits_is_refused_where_splits_are_said_to_be_disjoint(copy):
+    for i, split in enumerate(["train", "val", "test", "train", "test"]):
+        copy.add(f"{i}.png", picture(i), split=split, owner="abcab"[i])
+    layout = {"name": "csv", "split": "split", "group": "owner"}
+    with pytest.raises(DataError, match="1 groups stand in more than one split, such as 'b'"):
+        copy.preparation(layout=layout, expected=expecting(disjoint_groups=True)).prepare()
+    copy.rows[-1]["owner"] = "c"
+    copy.preparation(layout=layout, expected=expecting(disjoint_groups=True)).prepare()
+
+
+def test_images_of_another_size_than_expected_are_refused(copy):
+    preparation = copy.fill(8).preparation(expected=expecting(pixels=[30, 24]))
+    with pytest.raises(DataError, match=r"images of 20 x 24 pixels \(8 of 8\), expected 30 x 24"):
+        preparation.prepare()
+    assert not preparation.ready
+    copy.preparation(expected=expecting(pixels=[20, 24])).prepare()
 
 
 def test_an_empty_split_is_refused(copy):
@@ -252,7 +302,7 @@ def test_a_failing_disk_is_not_taken_for_a_bad_image(copy, monkeypatch):
 
     preparation = copy.fill(8).preparation()
     with monkeypatch.context() as patch:
-        patch.setattr(module.Image, "open", fail)
+        patch.setattr(decoding.Image, "open", fail)
         with pytest.raises(OSError, match="Input/output error"):
             preparation.prepare()
     assert preparation.prepare().manifest.refused == {}
@@ -311,7 +361,7 @@ def test_stores_of_other_sizes_splits_and_codes_stand_elsewhere(copy):
         copy.preparation(name="others").folder,
     ]
     assert len(set(folders)) == 5
-    same = copy.preparation(title="Another title", expected={"train": 4, "validation": 2, "test": 2}).folder
+    same = copy.preparation(title="Another title", expected=expecting(images={"train": 4})).folder
     assert same == folders[0]
     assert copy.preparation().folder.name.startswith("pets-16px-")
 

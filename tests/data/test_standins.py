@@ -13,12 +13,11 @@ from scipy import stats
 import bench
 from bench.data.prepare import Preparation
 from bench.data.standin import StandInRequest, draw_split, standin_fingerprint
-from bench.data.standins import faces
 from bench.errors import Interrupted
-from bench.runs.check import standin_tasks
+from bench.runs.check import standin_relatedness, standin_tasks
 from bench.runs.plan import preparation_of
 from bench.specs.catalog import Catalog
-from bench.specs.components import read_options
+from bench.specs.components import load_part, read_options
 from bench.specs.dataset import SPLITS, DatasetSpec
 from bench.specs.relatedness import RelatednessSpec
 from bench.specs.task import TaskSpec
@@ -189,7 +188,8 @@ def test_faces_of_one_subject_are_alike():
     (chunk,) = draw_split(asked, "train")
     pixels = chunk.images.reshape(60, -1).astype(float)
     apart = ((pixels[:, None] - pixels[None]) ** 2).mean(2)
-    same = chunk.labels.groups[:, None] == chunk.labels.groups[None]
+    groups = np.asarray(chunk.labels.groups)
+    same = groups[:, None] == groups[None]
     assert apart[same & ~np.eye(60, dtype=bool)].mean() < 0.7 * apart[~same].mean()
 
 
@@ -267,11 +267,10 @@ def test_every_shipped_stand_in_draws_what_it_declares(name):
     spec = CATALOG.get(DatasetSpec, name)
     few = spec.standin.model_copy(update={"images": spec.standin.images.model_copy(update={"train": 40})})
     small = spec.model_copy(update={"standin": few})
-    relatedness = CATALOG.get(RelatednessSpec, spec.standin.relatedness)
-    assert (
-        faces.check(read_options(faces.Options, spec.standin.options), spec, standin_tasks(CATALOG, spec), relatedness)
-        == []
-    )
+    generator = load_part("bench.data.standins", spec.standin.name, "stand-in generator")
+    options = read_options(generator.Options, spec.standin.options)
+    relatedness = standin_relatedness(CATALOG, spec)
+    assert generator.check(options, spec, standin_tasks(CATALOG, spec), relatedness) == []
     prepared = replace(preparation_of(CATALOG, spec, 16, real=False), dataset=small)
     store = prepared.prepare()
     assert store.manifest.counts == few.images.model_dump()

@@ -34,7 +34,7 @@ def make(folder, labels=None, images=None, **changes):
 @pytest.fixture
 def folder(tmp_path):
     """A store that was just made."""
-    make(tmp_path / "stores" / "pets", excluded=3, refused={"images/x.png": "missing"}, made_from="/copy")
+    make(tmp_path / "stores" / "pets", refused={"images/x.png": "missing"}, made_from="/copy")
     return tmp_path / "stores" / "pets"
 
 
@@ -47,7 +47,7 @@ def test_what_is_written_is_read_back(folder):
     assert manifest.counts == {"train": 4, "validation": 2, "test": 2}
     assert manifest.labels == NAMES
     assert (manifest.dataset, manifest.image_size, manifest.standin) == ("pets", 8, False)
-    assert (manifest.excluded, manifest.refused, manifest.made_from) == (3, {"images/x.png": "missing"}, "/copy")
+    assert (manifest.refused, manifest.made_from) == ({"images/x.png": "missing"}, "/copy")
 
 
 def test_only_the_store_is_left(folder):

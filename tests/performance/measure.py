@@ -7,23 +7,27 @@ repeats are reported with their spread.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 import torch
+from comparison import Measured, in_turn, write_report
+from joblib import Parallel, delayed
+from numpy.lib.format import open_memmap
+from PIL import Image
 from torch.nn import functional as F
 
 from bench.data.augmentation import augment, draw_changes
 from bench.data.batches import SourceData
+from bench.data.decode import CHUNK, Sources, Target, cores, decode
 from bench.data.drawing.faces import ACTION_UNITS, draw_faces, draw_identities
+from bench.data.labels import Names
 from bench.models.network import build_network, normalisation_of
-from bench.runs.environment import environment
 from bench.runs.plan import PlannedRun, SuitePlan, plan
 from bench.specs.budget import Augmentation
 from bench.specs.catalog import open_catalog
@@ -32,27 +36,8 @@ from bench.training.loop import train
 STEPS = 60
 DRAWN = 10_000
 PEER_DRAWN = 300
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One comparison: what is wanted of `ratio`, and its value in each repeat."""
-
-    name: str
-    wanted: str
-    ratios: list[float]
-    note: str
-
-    @property
-    def row(self) -> str:
-        middle, low, high = statistics.median(self.ratios), min(self.ratios), max(self.ratios)
-        return f"| {self.name} | {self.wanted} | {middle:.2f} | {low:.2f} - {high:.2f} | {self.note} |"
-
-
-def in_turn(ours: Callable[[], float], theirs: Callable[[], float], repeats: int) -> list[float]:
-    """theirs / ours in seconds, once to warm up and then by repeat: above 1, ours is faster."""
-    ours(), theirs()
-    return [theirs() / ours() for _ in range(repeats)]
+PHOTOGRAPHS = 200
+DECODED = 6000
 
 
 def training_throughput(backbone: str, repeats: int) -> Measured:
@@ -179,6 +164,51 @@ def augmentation(repeats: int) -> Measured:
     )
 
 
+def decoding(size: int, shape: tuple[int, int], repeats: int) -> Measured:
+    """Preparing photographs against a bare loop of libjpeg-turbo at the same of its scales, in as many processes."""
+    width, height = max(shape), min(shape)
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        rng = np.random.default_rng(0)
+        for i in range(PHOTOGRAPHS):
+            coarse = Image.fromarray(rng.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8))
+            fine = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)
+            noise = rng.normal(0, 6, fine.shape).astype(np.int16)
+            Image.fromarray(np.clip(fine + noise, 0, 255).astype(np.uint8)).save(root / f"{i}.jpg", quality=90)
+        names = [f"{i % PHOTOGRAPHS}.jpg" for i in range(DECODED)]
+        pixels = open_memmap(root / "pixels.npy", mode="w+", dtype=np.uint8, shape=(DECODED, size, size, 3))
+        target = Target(root / "pixels.npy", pixels.offset, size)
+        rates: list[float] = []
+
+        def ours() -> float:
+            started = time.perf_counter()
+            for piece in decode(Sources(root, Names(names)), range(DECODED), target):
+                assert not piece.refused
+            rates.append(DECODED / (time.perf_counter() - started))
+            return time.perf_counter() - started
+
+        def theirs() -> float:
+            started = time.perf_counter()
+            pieces = [names[start : start + CHUNK] for start in range(0, DECODED, CHUNK)]
+            Parallel(n_jobs=cores())(delayed(_bare_decoding)(str(root), piece, size) for piece in pieces)
+            return time.perf_counter() - started
+
+        kilobytes = sum(file.stat().st_size for file in root.glob("*.jpg")) / PHOTOGRAPHS / 1000
+        ratios = in_turn(ours, theirs, repeats)
+    return Measured(
+        f"preparing JPEG of {width} x {height} at {size} px: bench / bare decoding loop",
+        "at least 0.80",
+        ratios,
+        f"{kilobytes:.0f} kB each, {statistics.median(rates):,.0f} images/s in {cores()} processes",
+    )
+
+
+def _bare_decoding(root: str, names: list[str], size: int) -> None:
+    for name in names:
+        with open(f"{root}/{name}", "rb") as stream:  # noqa: PTH123 - as one would write it to be fast
+            simplejpeg.decode_jpeg(stream.read(), "RGB", min_width=size, min_height=size)
+
+
 def _joint_run(backbone: str) -> tuple[SuitePlan, PlannedRun]:
     one = plan(open_catalog(), "faces", only=[backbone])[0]
     return one, next(run for run in one.runs if run.method == "multi_task")
@@ -195,24 +225,14 @@ def main() -> None:
         gathering(arguments.repeats),
         augmentation(arguments.repeats),
         drawing(max(arguments.repeats // 2, 1)),
+        *(decoding(size, shape, arguments.repeats) for shape in ((500, 375), (218, 178)) for size in (64, 224)),
     ]
-    where = environment()
-    lines = [
-        "# Measured ratios",
-        "",
+    write_report(
+        arguments.out,
+        "Measured ratios",
         "Made by `make perf`: medians of interleaved repeats in one process; above 1 is faster than the peer.",
-        "",
-        "| what | wanted | median | range | |",
-        "|---|---|---|---|---|",
-        *(one.row for one in measured),
-        "",
-        f"Hardware: {json.dumps(where['hardware'])}",
-        "",
-        f"Packages: {json.dumps(where['packages'])}",
-    ]
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+        ["| what | wanted | median | range | |", "|---|---|---|---|---|", *(one.row for one in measured)],
+    )
 
 
 if __name__ == "__main__":

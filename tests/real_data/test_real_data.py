@@ -49,11 +49,11 @@ def test_grocery_halves_are_disjoint_and_complete(photographs, bench):
 
 
 def test_photographs_give_real_verdicts(photographs, bench):
-    done = bench("run", "--suite", "fairface", "--only", "face_gender", "--only", "multi_task")
+    done = bench("run", "--suite", "fairface", "--only", "photo_gender", "--only", "multi_task")
     assert done.code == 0, done.err
     assert "STAND-IN" not in done.out
-    report = bench("transfer", "fairface", "--only", "face_gender", "--only", "multi_task", "--json").json[0]
+    report = bench("transfer", "fairface", "--only", "photo_gender", "--only", "multi_task", "--json").json[0]
     assert report["provenance"] == "real"
     judged = {(v["cell"]["dataset"], v["cell"]["task"], v["cell"]["method"]) for v in report["verdicts"]}
-    assert judged == {("fairface_gender", "face_gender", "multi_task")}
+    assert judged == {("fairface_gender", "photo_gender", "multi_task")}
     assert (photographs.results / "leaderboards" / "fairface.md").is_file()

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy import stats
 
 from bench.data.labels import LabelTable
 from bench.errors import DataError
-from bench.runs.estimate import DECIMALS, count_relatedness, estimated_matrix
+from bench.runs.estimate import DECIMALS, count_pairs, estimate, estimated_matrix, wilson_interval
 from bench.specs.dataset import SPLITS
 from bench.specs.relatedness import RelatednessSpec
 from bench.specs.task import TaskSpec
@@ -30,6 +31,12 @@ def annotations(draw, *, multilabel):
     shape, highest = ((count, labels), 1) if multilabel else (count, labels - 1)
     first = draw(arrays.arrays(np.int32, count, elements=st.integers(-1, classes - 1)))
     return first, draw(arrays.arrays(np.int32, shape, elements=st.integers(-1, highest))), classes, labels
+
+
+def counted(first, second, classes, labels, *, multilabel, smoothing):
+    held, known = count_pairs(first, second, classes, labels, multilabel=multilabel)
+    assert (held <= known).all()
+    return (held + smoothing) / (known + smoothing * (2 if multilabel else labels))
 
 
 def by_hand(first, second, classes, labels, smoothing, *, multilabel):
@@ -52,7 +59,7 @@ def test_counts_equal_a_loop(multilabel):
     @MANY
     @given(annotations(multilabel=multilabel), SMOOTHING)
     def check(case, smoothing):
-        found = count_relatedness(*case, multilabel=multilabel, smoothing=smoothing)
+        found = counted(*case, multilabel=multilabel, smoothing=smoothing)
         np.testing.assert_allclose(found, by_hand(*case, smoothing, multilabel=multilabel), rtol=1e-12)
         assert (found > 0).all()
         assert (found <= 1).all()
@@ -67,18 +74,18 @@ def test_counts_equal_a_loop(multilabel):
 def test_images_without_a_class_and_missing_attributes_do_not_count(case):
     first, second, classes, labels = case
     known = first >= 0
-    whole = count_relatedness(first, second, classes, labels, multilabel=True, smoothing=1.0)
-    some = count_relatedness(first[known], second[known], classes, labels, multilabel=True, smoothing=1.0)
+    whole = counted(first, second, classes, labels, multilabel=True, smoothing=1.0)
+    some = counted(first[known], second[known], classes, labels, multilabel=True, smoothing=1.0)
     np.testing.assert_array_equal(whole, some)
 
 
 def test_by_hand():
     first = np.array([0, 0, 0, 1, -1])
     attributes = np.array([[1, 0], [1, -1], [0, -1], [1, 1], [1, 1]])
-    found = count_relatedness(first, attributes, 2, 2, multilabel=True, smoothing=1.0)
+    found = counted(first, attributes, 2, 2, multilabel=True, smoothing=1.0)
     np.testing.assert_allclose(found, [[3 / 5, 1 / 3], [2 / 3, 2 / 3]])
     groups = np.array([2, 2, 0, -1, 1])
-    found = count_relatedness(first, groups, 2, 3, multilabel=False, smoothing=1.0)
+    found = counted(first, groups, 2, 3, multilabel=False, smoothing=1.0)
     np.testing.assert_allclose(found, [[2 / 6, 1 / 6, 3 / 6], [1 / 3, 1 / 3, 1 / 3]])
 
 
@@ -98,8 +105,10 @@ class Prepared:
 
     table: LabelTable
 
-    def prepare(self):
-        return SimpleNamespace(labels=self.table)
+    dataset = SimpleNamespace(name="pets")
+
+    def labels(self):
+        return self.table
 
 
 def relatedness(smoothing=1.0):
@@ -131,21 +140,47 @@ def test_only_training_labels_matter():
     train = np.array(splits) == SPLITS.index("train")
     for name, values in labels.tasks.items():
         other.tasks[name][train] = values[train]
-    first, second = (estimated_matrix(relatedness(), KINDS, PARTS, {"pets": Prepared(t)}) for t in (labels, other))
+    first, second = (estimated_matrix(relatedness(), KINDS, PARTS, Prepared(t)) for t in (labels, other))
     assert first == second
     moved = LabelTable(labels.images, np.roll(labels.splits, 1), labels.groups, labels.tasks)
-    assert estimated_matrix(relatedness(), KINDS, PARTS, {"pets": Prepared(moved)}) != first
+    assert estimated_matrix(relatedness(), KINDS, PARTS, Prepared(moved)) != first
 
 
 def test_the_matrix_is_rounded_and_names_its_columns():
     labels = table(0, [0] * 40)
-    covered, matrix = estimated_matrix(relatedness(0.5), KINDS, PARTS, {"pets": Prepared(labels)})
+    covered, matrix = estimated_matrix(relatedness(0.5), KINDS, PARTS, Prepared(labels))
     assert covered == PARTS.labels
     expected = by_hand(labels.tasks["kinds"], labels.tasks["parts"], 2, 3, 0.5, multilabel=True)
     np.testing.assert_allclose(matrix, expected, atol=0.5 * 10**-DECIMALS)
     assert all(round(p, DECIMALS) == p for row in matrix for p in row)
 
 
-def test_a_data_set_outside_the_suite_is_refused():
-    with pytest.raises(DataError, match="estimated on 'pets', which is not a data set of the suite"):
-        estimated_matrix(relatedness(), KINDS, PARTS, {})
+def test_labels_without_annotation_are_not_covered_and_counts_are_told():
+    labels = table(0, [0] * 40)
+    labels.tasks["parts"][:, 1] = -1
+    found = estimate(relatedness(), KINDS, PARTS, Prepared(labels))
+    assert found.covered == ("ear", "paw")
+    first, parts = labels.tasks["kinds"], labels.tasks["parts"]
+    for c in range(2):
+        for place, s in enumerate((0, 2)):
+            assert found.held[c, place] == sum((first == c) & (parts[:, s] == 1))
+            assert found.known[c, place] == sum((first == c) & (parts[:, s] >= 0))
+
+
+def test_nothing_to_count_is_said():
+    labels = table(0, [0] * 40)
+    labels.tasks["parts"][:] = -1
+    with pytest.raises(DataError, match="no training image of 'pets' carries both 'kinds' and 'parts'"):
+        estimate(relatedness(), KINDS, PARTS, Prepared(labels))
+
+
+@MANY
+@given(st.integers(0, 2000), st.floats(0, 1))
+def test_intervals_equal_those_of_scipy(known, share):
+    held = round(known * share)
+    low, high = wilson_interval(np.array([held]), np.array([known]))
+    if known == 0:
+        assert (low[0], high[0]) == (0, 1)
+        return
+    expected = stats.binomtest(held, known).proportion_ci(0.95, method="wilson")
+    np.testing.assert_allclose([low[0], high[0]], [expected.low, expected.high], atol=1e-9)

@@ -3,8 +3,18 @@
 A layout module holds
 
 - `Options`: a frozen pydantic model of its options in a dataset spec;
+- `VARIANTS: tuple[str, ...]`: snake_case names of the releases or folder variants that it knows, the usual one first;
+- `columns(options) -> Sequence[str] | None`: the columns that it offers, so that specs are checked without a copy;
+  None where only the files know;
+- `recognise(root, options) -> str`: which variant stands under `root`, from a look at a few names; `DataError` says
+  what was looked for and what is there instead;
 - `label_files(root, options) -> list[Path]`: the files that labels are read from, so that a change in them is noticed;
-- `read(root, options, columns) -> pyarrow.Table`: one row an image, all columns text: `image` (path under `root`),
-  `split` and `group` (where the layout has them), and each of `columns` as it stands in the files;
-- `write(root, table, options)`: a small fixture in the same layout, so that reading is tested against files.
+  where every image has a label file of its own, the folders of those;
+- `read(root, options, columns) -> Reading`: see `bench.data.reading`;
+- `write(root, rows, options, variant)`: a small fixture of that variant with `rows` as `read` gives them, with the
+  quirks of the real files that its module's docstring lists, so that reading is tested against files.
+
+What a reader owes: labels are never guessed. A row that is malformed in a way the literature knows is skipped by name
+or mended as documented; anything else is a `DataError` with file and line. No file outside `root` is read, whatever
+lists and links say. `_files.py` has what all readers share.
 """

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-from PIL import Image
 from pydantic import Field
 
+from bench.data.layouts._files import inside, write_picture
+from bench.data.reading import Reading, Skipped
 from bench.errors import DataError, did_you_mean
 from bench.specs.model import Frozen
+
+VARIANTS = ("table",)
 
 
 class Options(Frozen):
@@ -26,17 +31,27 @@ class Options(Frozen):
     delimiter: str = Field(default=",", min_length=1, max_length=1)
 
 
+def columns(options: Options) -> None:
+    """Only the table knows."""
+
+
+def recognise(root: Path, options: Options) -> str:
+    """There is one variant; the table must be there."""
+    _header(root, options)
+    return VARIANTS[0]
+
+
 def label_files(root: Path, options: Options) -> list[Path]:
     """The table."""
     return [root / options.file]
 
 
-def read(root: Path, options: Options, columns: Sequence[str]) -> pa.Table:
+def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     """Read the table; all values as text. Raises `DataError` for a missing file or column, or a malformed row."""
     file = root / options.file
     wanted = {"image": options.image, "split": options.split, "group": options.group}
     needed = [*(name for name in wanted.values() if name is not None), *columns]
-    header = _header(file, options.delimiter)
+    header = _header(root, options)
     for column in needed:
         if column not in header:
             raise DataError(f"{file}: there is no column '{column}'{did_you_mean(column, header)}")
@@ -53,13 +68,29 @@ def read(root: Path, options: Options, columns: Sequence[str]) -> pa.Table:
     except pa.ArrowInvalid as error:
         raise DataError(f"{file}: not readable as a table: {error}") from error
     arrays = {name: table[column] for name, column in wanted.items() if column is not None}
-    arrays["image"] = pa.chunked_array(
-        [[f"{options.images}/{value}" for value in arrays["image"].to_pylist()]], type=pa.string()
-    )
-    return pa.table(arrays | {f"value:{column}": table[column] for column in columns})
+    names, skipped = _inside(arrays["image"], options.images)
+    arrays["image"] = names
+    rows = pa.table(arrays | {f"value:{column}": table[column] for column in columns})
+    return Reading(rows.filter(pc.is_valid(names)), VARIANTS[0], skipped)
 
 
-def write(root: Path, table: pa.Table, options: Options) -> None:
+def _inside(given: pa.ChunkedArray, folder: str) -> tuple[pa.ChunkedArray, Skipped]:
+    """Paths under the root; null where one climbs out of it."""
+    skipped = Skipped()
+    names = pc.binary_join_element_wise(folder, given, "/")
+    if not pc.any(pc.match_substring(names, "..")).as_py():
+        return names, skipped
+    found: list[str | None] = []
+    for name in names.to_pylist():
+        path = posixpath.normpath(name) if ".." in name else name
+        outside = path.startswith("..")
+        found.append(None if outside else path)
+        if outside:
+            skipped.add("path leads out of the copy", name)
+    return pa.chunked_array([pa.array(found, pa.string())]), skipped
+
+
+def write(root: Path, table: pa.Table, options: Options, variant: str = VARIANTS[0]) -> None:
     """Write a fixture: the table, and for each row a small image of one colour."""
     columns = {"image": options.image, "split": options.split, "group": options.group}
     columns |= {name: name.removeprefix("value:") for name in table.column_names if name.startswith("value:")}
@@ -73,22 +104,18 @@ def write(root: Path, table: pa.Table, options: Options) -> None:
         writer = csv.writer(stream, delimiter=options.delimiter)
         writer.writerow(header)
         for row in table.select(list(header.values())).to_pylist():
-            image = root / row["image"]
-            image.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (24, 20), _colour(row["image"])).save(image)
+            write_picture(root / row["image"])
             row["image"] = row["image"].removeprefix(f"{options.images}/")
             writer.writerow(row.values())
 
 
-def _colour(text: str) -> tuple[int, int, int]:
-    number = sum((i + 1) * byte for i, byte in enumerate(text.encode()))
-    return number % 256, number // 7 % 256, number // 49 % 256
-
-
-def _header(file: Path, delimiter: str) -> list[str]:
+def _header(root: Path, options: Options) -> list[str]:
+    file = root / options.file
+    if file.is_symlink() and inside(root, options.file) is None:
+        raise DataError(f"{file} leads out of {root}", hint="a copy must hold its files itself")
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
-            header = next(csv.reader(stream, delimiter=delimiter), [])
+            header = next(csv.reader(stream, delimiter=options.delimiter), [])
     except FileNotFoundError as error:
         raise DataError(f"{file} is missing", hint="check the path of the copy: `bench data list`") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:

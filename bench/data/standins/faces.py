@@ -9,6 +9,7 @@ missing pattern, is taken from the labels, not from the face.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.data.drawing import faces as drawing
-from bench.data.labels import MISSING, LabelTable
+from bench.data.labels import MISSING, LabelTable, Names
 from bench.data.standin import Chunk, StandInRequest
 from bench.errors import did_you_mean
 from bench.specs.components import read_options
@@ -45,10 +46,12 @@ class Options(Frozen):
 
 
 def check(
-    options: Options, dataset: DatasetSpec, tasks: Mapping[str, TaskSpec], relatedness: RelatednessSpec
+    options: Options, dataset: DatasetSpec, tasks: Mapping[str, TaskSpec], relatedness: RelatednessSpec | None
 ) -> list[tuple[tuple[str | int, ...], str]]:
     """Problems of the options, each with its key path under `standin`."""
     problems: list[tuple[tuple[str | int, ...], str]] = []
+    if relatedness is None:
+        return [(("relatedness",), "faces are drawn from the probabilities of a relatedness; name one")]
     classes, second = tasks[relatedness.class_task], tasks[relatedness.second_task]
     for label in options.prevalence.keys() - set(classes.labels):
         near = did_you_mean(label, classes.labels)
@@ -68,21 +71,43 @@ def check(
     return problems
 
 
+def labels(request: StandInRequest, split: str) -> LabelTable:
+    """What the data set says of the faces of one split."""
+    return _people_of(request, split).labels
+
+
 def draw(request: StandInRequest, split: str) -> Iterator[Chunk]:
     """Draw the faces of one split."""
+    people = _people_of(request, split)
+    for start in range(0, len(people.labels), CHUNK):
+        rows = np.arange(start, min(start + CHUNK, len(people.labels)))
+        pictures = drawing.draw_faces(
+            people.units[rows], people.identities[rows], size=request.image_size, rng=people.rng
+        )
+        yield Chunk(pictures, people.labels.take(rows))
+
+
+@dataclass(frozen=True)
+class _People:
+    """Labels of one split; units bool [n, units] that faces show; identities; the stream that goes on from there."""
+
+    labels: LabelTable
+    units: NDArray[np.bool_]
+    identities: NDArray[np.float32]
+    rng: np.random.Generator
+
+
+def _people_of(request: StandInRequest, split: str) -> _People:
     options = read_options(Options, request.declared.options)
     name, count = request.dataset.name, request.images[split]
     rng = stream("standin", name, split)
     expressions, units = _draw_labels(request, options, split in options.balanced, count, rng)
     people, identities = _draw_people(options, name, split, count, rng)
     tasks = _annotated(request, options, expressions, units, rng)
-    images = np.array([f"{split}-{i:06d}" for i in range(count)])
-    groups = np.array([f"s{person:04d}" if options.subjects else "" for person in people])
-    labels = LabelTable(images, np.full(count, SPLITS.index(split), np.int8), groups, tasks)
-    for start in range(0, count, CHUNK):
-        rows = np.arange(start, min(start + CHUNK, count))
-        pictures = drawing.draw_faces(units[rows], identities[rows], size=request.image_size, rng=rng)
-        yield Chunk(pictures, labels.take(rows))
+    images = Names(f"{split}-{i:06d}" for i in range(count))
+    groups = Names(f"s{person:04d}" if options.subjects else "" for person in people)
+    table = LabelTable(images, np.full(count, SPLITS.index(split), np.int8), groups, tasks)
+    return _People(table, units, identities, rng)
 
 
 def _draw_labels(
@@ -90,6 +115,7 @@ def _draw_labels(
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """Expressions int32 [n] (task order) and units bool [n, units] (drawing order)."""
     relatedness = request.relatedness
+    assert relatedness is not None  # see `check`
     labels = request.tasks[relatedness.class_task].labels
     shares = np.array([options.prevalence.get(label, 0.0) for label in labels])
     shares = (shares > 0).astype(float) if balanced else shares
