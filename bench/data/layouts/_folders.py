@@ -1,0 +1,48 @@
+"""Folders of many small label files, one an image: listed once, each read without following a link out of the copy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.data.layouts._files import inside
+from bench.errors import DataError, is_infrastructure
+
+MOST_BYTES = 1 << 16
+"""Bytes in one such file; more means that it is none."""
+
+
+class Folder:
+    """A folder under `root`. Raises `DataError` where it is missing, or leads out of `root`."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.root, self.name = root, name
+        place = inside(root, name)
+        if place is None:
+            raise DataError(f"{root / name} leads out of {root}", hint="a copy must hold its files itself")
+        self.place = place
+        try:
+            with os.scandir(place) as entries:
+                links = {entry.name: entry.is_symlink() for entry in entries if not entry.name.startswith(".")}
+        except OSError as error:
+            if is_infrastructure(error):
+                raise
+            raise DataError(f"{place} cannot be listed: {error.strerror}", hint="complete the copy") from error
+        self.names = frozenset(links)
+        self._links = frozenset(file for file, linked in links.items() if linked)
+
+    def read(self, file: str) -> bytes:
+        """The content of a file of this folder. Raises `DataError` where it cannot be read or is too large."""
+        path = f"{self.place}/{file}"
+        if file in self._links and inside(self.root, f"{self.name}/{file}") is None:
+            raise DataError(f"{path} leads out of {self.root}", hint="a copy must hold its files itself")
+        try:
+            with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 - called for every image
+                content = stream.read(MOST_BYTES + 1)
+        except (OSError, ValueError) as error:
+            if is_infrastructure(error):
+                raise
+            raise DataError(f"{path} cannot be read: {error}", hint="complete the copy") from error
+        if len(content) > MOST_BYTES:
+            raise DataError(f"{path} is too large to be a label file", hint="get this file anew")
+        return content
