@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -31,8 +31,7 @@ def is_relative_name(name: str) -> bool:
     """Whether a path taken from a label file stays below where it starts: not absolute, no `..`, no odd characters."""
     if not name or "\x00" in name or "\\" in name or len(name) > 4096:
         return False
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
+    return name[0] != "/" and (".." not in name or ".." not in name.split("/"))
 
 
 def first_present(root: Path, names: Sequence[str], what: str) -> Path:
