@@ -242,8 +242,7 @@ def _said(members: Sequence[Audited], pictures: _Pictures, place: int) -> str:
 
 def _groups(member: Audited) -> Iterator[Finding]:
     """Groups that stand in two splits, unless the spec says that it is so meant (the closed-set protocol)."""
-    splits = member.dataset.splits
-    if splits is not None and splits.least_per_group is not None and not member.store.manifest.standin:
+    if _closed_set(member):
         return
     labels = member.store.labels
     group_of, names = labels.groups.encoded()
