@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.data.labels import code_columns
+from bench.data.labels import code_columns, columns_of
 from bench.data.layouts import deepfashion as layout
 from bench.data.layouts._files import write_lines, write_picture
 from bench.data.layouts.deepfashion import FOLDERS, OUTSIDE
@@ -24,6 +24,8 @@ from . import contract
 COARSE, FINE = layout.Options(), layout.Options(annotation="fine")
 COLUMNS = ["category", "floral print", "v-neck", "a-line"]
 quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+ATTRIBUTES = "garment_attributes"
 
 
 def options_for(variant):
@@ -311,7 +313,7 @@ def copy_with_labels(root, name, categories, marks):
 @pytest.mark.parametrize("name", ["deepfashion", "deepfashion_fine"])
 def test_labels_come_out_under_the_right_names(tmp_path, name):
     dataset, tasks = shipped(name)
-    by_column = {column: label for label, column in dataset.tasks["garment_attributes"].columns.items()}
+    by_column = {column: label for label, column in columns_of(dataset.tasks[ATTRIBUTES], tasks[ATTRIBUTES]).items()}
     categories = list(dataset.tasks["garment_category"].codes)
     written = copy_with_labels(tmp_path, name, categories, list(by_column))
     labels = read_labels(dataset, tasks, tmp_path).labels
@@ -331,7 +333,9 @@ def test_labels_come_out_under_the_right_names(tmp_path, name):
 def test_official_names_of_coarse_attributes_mean_what_the_fine_ones_do():
     coarse, _ = shipped("deepfashion")
     fine, tasks = shipped("deepfashion_fine")
-    assert set(fine.tasks["garment_attributes"].columns) == set(tasks["garment_attributes"].labels)
+    assert set(columns_of(fine.tasks["garment_attributes"], tasks["garment_attributes"])) == set(
+        tasks["garment_attributes"].labels
+    )
     for label, column in coarse.tasks["garment_attributes"].columns.items():
         assert label in (column, f"{column}_length", f"{column.replace('-neck', '_neckline')}")
 

@@ -289,7 +289,7 @@ def test_the_shipped_spec_names_each_unit_rightly(tmp_path, name, units):
     """In each frame one unit is present, at 2; the others are at 1, which is absent."""
     spec, tasks = spec_of(name)
     assert spec.layout is not None
-    assert list(spec.tasks["action_units"].columns) == units
+    assert list(spec.tasks["action_units"].annotated) == units
     frames = [("SN031", frame) for frame in range(1, len(units) + 1)]
     levels = {f"intensity_{unit}": ["2" if i == k else "1" for i in range(len(units))] for k, unit in enumerate(units)}
     options = read_options(Options, spec.layout.options | {"subjects": ["SN031"]})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.data.labels import labels_from_codes
+from bench.data.labels import columns_of, labels_from_codes
 from bench.data.layouts import emotionet as layout
 from bench.data.layouts.emotionet import NO_IMAGE, NO_LINK, ODD_LINK, Options
 from bench.errors import DataError
@@ -344,7 +344,7 @@ def test_the_shipped_spec_names_each_unit_rightly(tmp_path, name, task, variant,
     spec, declared = catalog.get(DatasetSpec, name), catalog.get(TaskSpec, task)
     assert spec.copy_name == "emotionet"
     assert spec.layout is not None
-    units = list(spec.tasks[task].columns)
+    units = list(columns_of(spec.tasks[task], declared))
     assert len(units) == count
     codes = {
         unit: ["1" if i == k else "999" if i == (k + 1) % count else "" if i == (k + 2) % count else "0"

@@ -67,6 +67,11 @@ def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
         )
     except pa.ArrowInvalid as error:
         raise DataError(f"{file}: not readable as a table: {error}") from error
+    for column in table.column_names:
+        if pc.any(pc.match_substring(table[column], "\x00")).as_py():
+            raise DataError(
+                f"{file}: the column '{column}' holds NUL bytes: not a text file", hint="get this file anew"
+            )
     arrays = {name: table[column] for name, column in wanted.items() if column is not None}
     names, skipped = _inside(arrays["image"], options.images)
     arrays["image"] = names
