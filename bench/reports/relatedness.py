@@ -41,10 +41,7 @@ def relatedness_table(shown: Shown) -> Table:
         numeric = frozenset(range(1, len(headers)))
     else:
         headers = (shown.spec.class_task, "strongest", *(("images",) if shown.estimate else ()))
-        rows = tuple(
-            (name, _strongest(shown, c), *_images(shown, c))
-            for c, name in enumerate(shown.classes)
-        )
+        rows = tuple((name, _strongest(shown, c), *_images(shown, c)) for c, name in enumerate(shown.classes))
         numeric = frozenset({2})
     return Table(title, headers, rows, _notes(shown), numeric=numeric)
 
@@ -111,7 +108,7 @@ def write_heat_map(shown: Shown, file: Path) -> None:
     with mpl.rc_context({"svg.hashsalt": "bench"}):
         canvas = FigureCanvasSVG if file.suffix.lower() == ".svg" else FigureCanvasAgg
         canvas(figure)
-        figure.savefig(file, metadata={"Date": None} if file.suffix.lower() == ".svg" else {})
+        figure.savefig(file, bbox_inches="tight", metadata={"Date": None} if file.suffix.lower() == ".svg" else {})
 
 
 def _plain(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,11 @@ from bench.specs.streams import stream
 
 SHOWN = 112
 LINE = 12
-LABEL_LINES = 3
+MOST_LINES = 8
 ACROSS = 8
+GAP = 8
+CELL = SHOWN + GAP
+FONT = ImageFont.load_default(10)
 
 
 def contact_sheet(stores: Sequence[Store], count: int, *, task: str | None = None) -> Image.Image:
@@ -24,24 +28,45 @@ def contact_sheet(stores: Sequence[Store], count: int, *, task: str | None = Non
     Eight images stand in a row. With `task` only its labels are shown, and images that it does not annotate are left
     out.
     """
-    cell, row = SHOWN + 8, SHOWN + LABEL_LINES * LINE + 8
-    chosen = [_chosen(store, count, task) for store in stores]
-    lines = [-(-len(rows) // ACROSS) for rows in chosen]
-    height = sum(row * line + LINE + 6 for line in lines) + 8
-    sheet = Image.new("RGB", (cell * min(count, ACROSS) + 8, height), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
-    top = 8
-    for store, rows, line in zip(stores, chosen, lines, strict=True):
-        manifest = store.manifest
-        pen.text((8, top), f"{manifest.dataset}{' (stand-in)' if manifest.standin else ''}", "black", font)
-        for i, picture in enumerate(store.gather(rows)):
-            left, upper = 8 + i % ACROSS * cell, top + i // ACROSS * row
-            shown = Image.fromarray(picture).resize((SHOWN, SHOWN), Image.Resampling.LANCZOS)
-            sheet.paste(shown, (left, upper + LINE + 4))
-            for number, text in enumerate(_wrapped(_labels(store, int(rows[i]), task))):
-                pen.text((left, upper + LINE + 6 + SHOWN + number * LINE), text, "black", font)
-        top += row * line + LINE + 6
+    parts = [_Part.of(store, count, task) for store in stores]
+    sheet = Image.new("RGB", (CELL * min(count, ACROSS) + GAP, sum(part.height for part in parts) + GAP), "white")
+    top = GAP
+    for part in parts:
+        part.draw(sheet, top)
+        top += part.height
     return sheet
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One data set on the sheet: the rows shown, and the lines below each."""
+
+    store: Store
+    rows: NDArray[np.intp]
+    texts: list[list[str]]
+
+    @classmethod
+    def of(cls, store: Store, count: int, task: str | None) -> _Part:
+        rows = _chosen(store, count, task)
+        return cls(store, rows, [_wrapped(_labels(store, int(row), task)) for row in rows])
+
+    @property
+    def _row(self) -> int:
+        return SHOWN + max((len(lines) for lines in self.texts), default=0) * LINE + GAP
+
+    @property
+    def height(self) -> int:
+        return self._row * -(-len(self.rows) // ACROSS) + LINE + GAP
+
+    def draw(self, sheet: Image.Image, top: int) -> None:
+        pen, manifest = ImageDraw.Draw(sheet), self.store.manifest
+        pen.text((GAP, top), f"{manifest.dataset}{' (stand-in)' if manifest.standin else ''}", "black", FONT)
+        for i, picture in enumerate(self.store.gather(self.rows)):
+            left, upper = GAP + i % ACROSS * CELL, top + LINE + 4 + i // ACROSS * self._row
+            shown = Image.fromarray(picture).resize((SHOWN, SHOWN), Image.Resampling.LANCZOS)
+            sheet.paste(shown, (left, upper))
+            for number, text in enumerate(self.texts[i]):
+                pen.text((left, upper + SHOWN + 2 + number * LINE), text, "black", FONT)
 
 
 def _chosen(store: Store, count: int, task: str | None) -> NDArray[np.intp]:
@@ -54,7 +79,7 @@ def _chosen(store: Store, count: int, task: str | None) -> NDArray[np.intp]:
     return chosen
 
 
-def _labels(store: Store, row: int, task: str | None) -> str:
+def _labels(store: Store, row: int, task: str | None) -> list[str]:
     words = []
     for name, labels in store.manifest.labels.items():
         if task is not None and name != task:
@@ -64,15 +89,25 @@ def _labels(store: Store, row: int, task: str | None) -> str:
             words.append(labels[int(values)] if values >= 0 else "?")
         else:
             words += [label for label, value in zip(labels, values, strict=True) if value == 1] or ["none"]
-    return " ".join(words)
+    return words
 
 
-def _wrapped(text: str, width: int = 20) -> list[str]:
-    lines: list[str] = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) + 1 > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    if len(lines) > LABEL_LINES:
-        lines = [*lines[: LABEL_LINES - 1], lines[LABEL_LINES - 1] + " …"]
+def _wrapped(words: Sequence[str]) -> list[str]:
+    """Words in lines as wide as a picture, with commas; too long ones, and what is too much, are cut off."""
+    lines: list[str] = []
+    for number, word in enumerate(words):
+        text = _cut(word + ("," if number < len(words) - 1 else ""))
+        if lines and FONT.getlength(f"{lines[-1]} {text}") <= SHOWN:
+            lines[-1] += f" {text}"
+        else:
+            lines.append(text)
+    if len(lines) > MOST_LINES:
+        lines = [*lines[: MOST_LINES - 1], "…"]
     return lines
+
+
+def _cut(word: str) -> str:
+    """The end of a word that is too long: names such as has_wing_color::blue differ there."""
+    while FONT.getlength(word) > SHOWN:
+        word = "…" + word[2:]
+    return word
