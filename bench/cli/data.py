@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from bench.cli.fetch import get
 from bench.cli.options import AsJson, Specs, catalog_of, errors, output, print_json
 from bench.errors import DataError, Interrupted, UnknownName, UsageError
 
@@ -113,6 +114,9 @@ def list_data(specs: Specs = None, json: AsJson = False) -> None:
     headers = ("data set", "local copy", "layout", "stand-in", "licence", "how to get it")
     rows = tuple(tuple(str(value or "–") for value in line.values()) for line in found)
     print_table(Table(f"{len(rows)} data sets", headers, rows), output())
+
+
+app.command("get")(get)
 
 
 @app.command("status")
