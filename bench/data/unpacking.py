@@ -40,6 +40,7 @@ ALWAYS_ALLOWED = 64 << 20
 
 BLOCK = 1 << 20
 LONGEST_HEADER = 1 << 20
+LONGEST_END = (1 << 16) + 256
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def _entries(archive: Path, folder: Path, report: Report) -> Iterator[_Entry]:
 def _zip_entries(archive: Path, room: _Room, report: Report) -> Iterator[_Entry]:
     with zipfile.ZipFile(archive) as opened:
         listed = opened.infolist()
+        if (len(listed) - _stated_entries(archive)) % (1 << 16):
+            raise _Refused(f"its table of contents is damaged: {len(listed)} entries are left")
         for info in listed:
             room.take(info.file_size)
         # Entries that share their packed bytes make a small archive endless (Fifield, WOOT 2019).
@@ -98,12 +101,28 @@ def _zip_entries(archive: Path, room: _Room, report: Report) -> Iterator[_Entry]
                 raise _Refused("is encrypted", info.orig_filename)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _Refused("is a link or a device", info.orig_filename)
-            if info.is_dir():
+            if info.orig_filename.endswith("/"):
                 yield _Entry(info.orig_filename)
             else:
                 yield _Entry(info.orig_filename, info.file_size, partial(opened.open, info))
             done += info.file_size
         report(f"unpacking {archive.name}", total, total)
+
+
+def _stated_entries(archive: Path) -> int:
+    """How many entries the end of a zip archive states; zipfile does not look, and may pass over some.
+
+    Large archives state 65535 there and the true number in a wider record before (zip64), or only its last 16 bits.
+    """
+    with archive.open("rb") as stream:
+        stream.seek(max(archive.stat().st_size - LONGEST_END, 0))
+        tail = stream.read()
+    end = tail.rindex(b"PK\5\6")
+    wide = tail.rfind(b"PK\6\6", 0, end)
+    (count,) = struct.unpack_from("<H", tail, end + 10)
+    if count == 0xFFFF and wide >= 0:
+        (count,) = struct.unpack_from("<Q", tail, wide + 32)
+    return int(count)
 
 
 def _tar_entries(archive: Path, room: _Room, report: Report) -> Iterator[_Entry]:
@@ -195,7 +214,7 @@ class _Names:
 
 def _relative(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
-    odd = re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]|^[A-Za-z]:", name)
+    odd = re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]|^[A-Za-z]:|^$", name)
     if odd or path.is_absolute() or ".." in path.parts:
         raise _Refused("leads out of the folder, or has odd characters", name)
     return path

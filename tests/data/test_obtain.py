@@ -130,8 +130,8 @@ class _Stop(BaseException):
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_stop_at_any_step_is_gone_on_from(tmp_path, shoes, monkeypatch, after):
-    """The process stops just before, or just after, the n-th change of a folder, for every n."""
+def test_a_stop_at_any_step_is_gone_on_from(tmp_path, site, shoes, monkeypatch, after):
+    """The process stops just before, or just after, the n-th change of a folder, for every n; no file comes twice."""
     n = stopped = 0
     while n == stopped:
         calls, folder = 0, tmp_path / str(n)
@@ -156,6 +156,7 @@ def test_a_stop_at_any_step_is_gone_on_from(tmp_path, shoes, monkeypatch, after)
         assert content(folder) == WHOLE
         assert_no_work_is_left(folder)
         n += 1
+        assert requests(site) == 2 * n
     assert n > 20
 
 

@@ -173,8 +173,9 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path, kind, name):
     assert_refused(tmp_path, kind, archive(kind, {"good": b"1", name: b"2"}), "leads out of the folder")
 
 
-def test_a_zip_name_that_is_cut_at_a_null_is_refused(tmp_path):
-    data = zip_of({"abcd.jpg": b"1"}).replace(b"abcd.jpg", b"abcd\0jpg")
+@pytest.mark.parametrize("name", [b"abcd\0jpg", b"\0bcd.jpg"])
+def test_a_zip_name_with_a_null_is_refused(tmp_path, name):
+    data = zip_of({"abcd.jpg": b"1"}).replace(b"abcd.jpg", name)
     assert_refused(tmp_path, "zip", data, "odd characters")
 
 
@@ -336,6 +337,30 @@ def test_a_disk_without_room_is_told_before_it_is_full(tmp_path, kind, monkeypat
 
 
 # ---- broken ----
+
+
+def without_second_entry(data):
+    """The table of contents of a zip archive in which the comment of the first entry swallows the second."""
+    first = data.index(b"PK\1\2")
+    second = data.index(b"PK\1\2", first + 1)
+    third = data.index(b"PK\1\2", second + 1)
+    return data[: first + 32] + struct.pack("<H", third - second) + data[first + 34 :]
+
+
+def wide(data):
+    """A zip archive of which only the record for large archives states how many entries there are."""
+    at = data.rindex(b"PK\5\6")
+    return data[: at + 8] + b"\xff\xff\xff\xff" + data[at + 12 :]
+
+
+def test_an_entry_that_is_lost_in_the_table_of_contents_is_missed(tmp_path, monkeypatch):
+    assert_refused(tmp_path, "zip", without_second_entry(zip_of(FILES)), "3 entries are left")
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)
+    large = wide(zip_of(FILES))
+    (tmp_path / "whole").mkdir()
+    assert unpacked(tmp_path / "whole", "zip", large) == FILES
+    (tmp_path / "large").mkdir()
+    assert_refused(tmp_path / "large", "zip", without_second_entry(large), "3 entries are left")
 
 
 def test_an_encrypted_zip_is_refused(tmp_path):
