@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 
 from bench.cli.fetch import get
-from bench.cli.options import AsJson, Specs, catalog_of, errors, output, print_json
-from bench.errors import DataError, Interrupted, UnknownName, UsageError
+from bench.cli.options import AsJson, Specs, catalog_of, errors, output, print_json, writable
+from bench.errors import DataError, Interrupted, SpecError, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from bench.data.prepare import Preparation
@@ -33,41 +33,66 @@ DatasetName = Annotated[str, typer.Argument(metavar="NAME", help="Name of a data
 def add(
     name: Annotated[str, typer.Argument(help="Name of a data set, or of the copy that several share.")],
     path: Annotated[Path, typer.Argument(help="The folder that it was unpacked into.")],
+    anyway: Annotated[bool, typer.Option("--anyway", help="Remember a folder that no reader recognises.")] = False,
     specs: Specs = None,
 ) -> None:
-    """Remember where the copy of a data set is.
+    """Remember where the copy of a data set is, and tell which release or folder variant it is.
 
     Example: bench data add affectnet /data/AffectNet
     """
     from bench.data.copies import remember_copy
-    from bench.specs.dataset import DatasetSpec
 
-    catalog = catalog_of(specs)
-    known = {catalog.get(DatasetSpec, entry).copy_name for entry in catalog.names("dataset")}
+    datasets = _datasets(catalog_of(specs))
+    known = {dataset.copy_name for dataset in datasets}
     if name not in known:
         raise UnknownName("data set", name, known, hint="`bench data list` shows all; --specs adds a folder of specs")
+    if not path.is_dir():
+        raise UsageError(f"{path} is not a folder", hint="give the folder that the data set was unpacked into")
+    lines, faults = _recognised([dataset for dataset in datasets if dataset.copy_name == name], path.resolve())
+    if faults and not lines and not anyway:
+        raise DataError(
+            f"{path} is not recognised as a copy of '{name}': {'; '.join(faults)}",
+            hint="give the right folder; --anyway remembers this one",
+        )
     remember_copy(name, path)
-    for line in _recognised(catalog, name, path.resolve()):
+    for line in (f"{name}: {path.resolve()}", *lines, *faults):
         output().print(escape(line), highlight=False, soft_wrap=True)
 
 
-def _recognised(catalog: Catalog, name: str, path: Path) -> Iterator[str]:
-    """Which release or folder variant of the data set a copy is, told of each different reader over it."""
-    from bench.data.readers import read_layout
+def _datasets(catalog: Catalog) -> list[DatasetSpec]:
+    """All data sets; one that cannot be read is warned of, and takes no other down."""
     from bench.specs.dataset import DatasetSpec
 
-    yield f"{name}: {path}"
+    found = []
+    for name in catalog.names("dataset"):
+        try:
+            found.append(catalog.get(DatasetSpec, name))
+        except SpecError as error:
+            errors().print(f"[yellow]warning:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+    return found
+
+
+def _recognised(datasets: list[DatasetSpec], path: Path) -> tuple[list[str], list[str]]:
+    """Which release or folder variant a copy is, by each different reader over it; and what readers say who fail."""
+    from pydantic import ValidationError
+
+    from bench.data.readers import read_layout
+
+    lines, faults = [], []
     told: set[str] = set()
-    for entry in catalog.names("dataset"):
-        dataset = catalog.get(DatasetSpec, entry)
-        if dataset.copy_name != name or dataset.layout is None or dataset.layout.model_dump_json() in told:
+    for dataset in datasets:
+        if dataset.layout is None or dataset.layout.model_dump_json() in told:
             continue
         told.add(dataset.layout.model_dump_json())
-        layout, options = read_layout(dataset, path)
         try:
-            yield f"{entry}: recognised as '{layout.recognise(path, options)}' by the layout '{dataset.layout.name}'"
+            layout, options = read_layout(dataset, path)
+            variant = layout.recognise(path, options)
+            lines.append(f"{dataset.name}: recognised as '{variant}' by the layout '{dataset.layout.name}'")
         except DataError as error:
-            yield f"{entry}: not recognised: {error.message}"
+            faults.append(f"{dataset.name}: {error.message}")
+        except (ValidationError, UnknownName):
+            faults.append(f"{dataset.name}: its layout is not declared well: `bench validate {dataset.name}`")
+    return lines, faults
 
 
 @app.command("remove")
@@ -89,18 +114,15 @@ def list_data(specs: Specs = None, json: AsJson = False) -> None:
     """
     from bench.data.copies import find_copy
     from bench.reports.table import Table, print_table
-    from bench.specs.dataset import DatasetSpec
 
-    catalog = catalog_of(specs)
     found = []
-    for name in catalog.names("dataset"):
-        dataset = catalog.get(DatasetSpec, name)
+    for dataset in _datasets(catalog_of(specs)):
         copy = find_copy(dataset.copy_name)
         standin = dataset.standin.name if dataset.standin else None
         layout = dataset.layout.name if dataset.layout else None
         found.append(
             {
-                "name": name,
+                "name": dataset.name,
                 "copy": copy,
                 "layout": layout,
                 "stand_in": standin,
@@ -127,12 +149,9 @@ def status(specs: Specs = None, json: AsJson = False) -> None:
     """
     from bench.reports.data import status_table
     from bench.reports.table import print_table
-    from bench.specs.dataset import DatasetSpec
 
     catalog = catalog_of(specs)
-    found = [
-        entry for name in catalog.names("dataset") for entry in _status_of(catalog, catalog.get(DatasetSpec, name))
-    ]
+    found = [entry for dataset in _datasets(catalog) for entry in _status_of(catalog, dataset)]
     if json:
         print_json(found)
         return
@@ -141,6 +160,8 @@ def status(specs: Specs = None, json: AsJson = False) -> None:
 
 def _status_of(catalog: Catalog, dataset: DatasetSpec) -> list[DataStatus]:
     """A line for each size that the data set is prepared at as it is declared now, or one line without a size."""
+    from pydantic import ValidationError
+
     from bench.data.copies import cache_folder, find_copy
     from bench.reports.data import DataStatus
     from bench.runs.plan import preparation_of
@@ -158,12 +179,24 @@ def _status_of(catalog: Catalog, dataset: DatasetSpec) -> list[DataStatus]:
                 found.append(DataStatus(dataset, copy, size, store.manifest, total))
     except DataError as error:
         return [DataStatus(dataset, copy, problem=error.message)]
-    gone = copy is not None and not copy.is_dir()
-    return found or [DataStatus(dataset, copy, problem=f"{copy} is not there" if gone else "")]
+    except (ValidationError, UnknownName):
+        return [DataStatus(dataset, copy, problem=f"not declared well: `bench validate {dataset.name}`")]
+    if found or copy is None:
+        return found or [DataStatus(dataset, copy)]
+    lines, faults = _recognised([dataset], copy)
+    return [DataStatus(dataset, copy, problem="" if lines else "; ".join(faults))]
 
 
 @app.command("prepare")
-def prepare(name: DatasetName, size: Size = 64, specs: Specs = None, json: AsJson = False) -> None:
+def prepare(
+    name: DatasetName,
+    size: Size = 64,
+    again: Annotated[
+        bool, typer.Option("--again", help="Prepare it anew: after images were added or replaced.")
+    ] = False,
+    specs: Specs = None,
+    json: AsJson = False,
+) -> None:
     """Prepare a data set: decode its copy, or draw its stand-in, into a store. `bench run` does this by itself.
 
     Example: bench data prepare affectnet --size 48
@@ -173,16 +206,17 @@ def prepare(name: DatasetName, size: Size = 64, specs: Specs = None, json: AsJso
     from bench.data.labels import label_counts
     from bench.reports.data import preparation_tables
     from bench.reports.table import print_table
+    from bench.runs.check import checked_spec
     from bench.runs.execute import prepare_data
     from bench.runs.plan import preparation_of
     from bench.runs.stopping import stop_requests
     from bench.specs.dataset import DatasetSpec
 
     catalog = catalog_of(specs)
-    dataset = catalog.get(DatasetSpec, name)
+    dataset = checked_spec(catalog, DatasetSpec, name)
     preparation = preparation_of(catalog, dataset, size, real=find_copy(dataset.copy_name) is not None)
     with RunProgress(errors()) as progress, stop_requests() as should_stop:
-        prepare_data([preparation], progress, should_stop)
+        prepare_data([preparation], progress, should_stop, again=again)
     store = preparation.open()
     manifest = store.manifest
     if json:
@@ -233,7 +267,7 @@ def audit(
 
             found = find(members, report)
             for member in members:
-                write_audit(member.store.folder, found[member.dataset.name])
+                write_audit(member.store.folder, title, found[member.dataset.name])
             told.append((title, found))
     if json:
         print_json([{"suite": title, "audits": found} for title, found in told])
@@ -245,7 +279,7 @@ def audit(
 def _audited(catalog: Catalog, name: str, size: int | None) -> Iterator[tuple[str, list[Preparation]]]:
     """The suites, or the one data set, of that name, with the preparations of their data sets."""
     from bench.data.copies import find_copy
-    from bench.runs.check import checked_suite
+    from bench.runs.check import checked_spec, checked_suite
     from bench.runs.plan import find_preparations, preparation_of
     from bench.specs.dataset import DatasetSpec
 
@@ -253,7 +287,7 @@ def _audited(catalog: Catalog, name: str, size: int | None) -> Iterator[tuple[st
         for suite in checked_suite(catalog, name):
             yield suite.name, list(find_preparations(catalog, suite, image_size=size).values())
     elif name in catalog.names("dataset"):
-        dataset = catalog.get(DatasetSpec, name)
+        dataset = checked_spec(catalog, DatasetSpec, name)
         yield name, [preparation_of(catalog, dataset, size or 64, real=find_copy(dataset.copy_name) is not None)]
     else:
         known = (*catalog.names("suite"), *catalog.names("dataset"))
@@ -275,15 +309,15 @@ def show(
     """
     from bench.data.copies import find_copy
     from bench.reports.sheet import contact_sheet
+    from bench.runs.check import checked_spec
     from bench.runs.plan import preparation_of
     from bench.specs.dataset import DatasetSpec
 
-    if out.suffix.lower() != ".png" or not out.absolute().parent.is_dir():
-        raise UsageError(f"'{out}' cannot be written", hint="give a .png file in a folder that exists")
+    writable(out, ".png")
     catalog = catalog_of(specs)
     stores = []
     for name in names:
-        dataset = catalog.get(DatasetSpec, name)
+        dataset = checked_spec(catalog, DatasetSpec, name)
         if task is not None and task not in dataset.tasks:
             raise UnknownName(f"task of data set '{name}'", task, dataset.tasks)
         stores.append(preparation_of(catalog, dataset, size, real=find_copy(dataset.copy_name) is not None).prepare())

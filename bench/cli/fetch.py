@@ -46,7 +46,7 @@ def get(
         raise Interrupted(
             "stopped; what has arrived is kept", hint="repeat the command: it goes on from there"
         ) from None
-    add(dataset.copy_name, folder, specs)
+    add(dataset.copy_name, folder, specs=specs)
     output().print(f"next: `bench data prepare {name}`", highlight=False, soft_wrap=True)
 
 

@@ -57,6 +57,15 @@ def catalog_of(folders: list[Path] | None) -> Catalog:
     return catalog
 
 
+def writable(out: Path, *endings: str) -> Path:
+    """A file to write. Raises `UsageError` for another ending, a folder, or a place in a folder that is not there."""
+    if out.suffix.lower() not in endings or out.is_dir() or not out.absolute().parent.is_dir():
+        raise UsageError(
+            f"'{out}' cannot be written", hint=f"give a {' or '.join(endings)} file in a folder that exists"
+        )
+    return out
+
+
 def results_of(folder: Path | None) -> Path:
     """The results folder, which need not be there yet. Raises `UsageError` if it is a file."""
     found = (folder or Path(os.environ.get("BENCH_RESULTS") or "results")).absolute()

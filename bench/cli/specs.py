@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from bench.cli.options import AsJson, Specs, catalog_of, errors, output, print_json
+from bench.cli.options import AsJson, Specs, catalog_of, errors, output, print_json, writable
 from bench.errors import BenchError, Problem, SpecError, UnknownName, UsageError
 from bench.specs.relatedness import RelatednessSpec
 
@@ -71,8 +71,8 @@ def show(
     spec = catalog.load_file(entry.file)
     if out is not None and entry.kind != "relatedness":
         raise UsageError(f"--out writes the heat map of a relatedness; '{name}' is a {entry.kind}")
-    if out is not None and (out.suffix.lower() not in (".png", ".svg") or not out.absolute().parent.is_dir()):
-        raise UsageError(f"'{out}' cannot be written", hint="give a .png or .svg file in a folder that exists")
+    if out is not None:
+        writable(out, ".png", ".svg")
     shown = _related(catalog, spec) if isinstance(spec, RelatednessSpec) else None
     derived = _derived(entry.kind, spec) if shown is None else _counted(shown)
     if shown is not None and out is not None:
@@ -105,11 +105,13 @@ def _related(catalog: Catalog, spec: RelatednessSpec) -> Shown:
 
     from bench.data.copies import find_copy
     from bench.reports.relatedness import Shown
+    from bench.runs.check import checked_spec
     from bench.runs.estimate import estimate
     from bench.runs.plan import estimation_source
     from bench.specs.dataset import DatasetSpec
     from bench.specs.task import TaskSpec
 
+    spec = checked_spec(catalog, RelatednessSpec, spec.name)
     classes, second = catalog.get(TaskSpec, spec.class_task), catalog.get(TaskSpec, spec.second_task)
     if spec.origin.type == "knowledge":
         rows = spec.probabilities or {}

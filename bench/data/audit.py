@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data.decode import cores
+from bench.data.labels import groups_by_split
 from bench.data.store import Audit, Finding, Store
 from bench.specs.dataset import SPLITS, DatasetSpec
 
@@ -32,8 +33,8 @@ SMALL = 16
 CHUNK = 1024
 MOST_NAMED = 10
 MOST_PAIRS_AT_ONCE = 1 << 22
-MOST_OF_ONE_HASH = 16
-"""Images of one hash that are compared with those of another: enough to find one near-duplicate of each."""
+MOST_PAIRS_COMPARED = 1 << 16
+"""Pictures that are compared at a time."""
 BLANK = 2.0
 """Standard deviation of grey levels (0 to 255) below which a picture shows nothing."""
 
@@ -164,6 +165,8 @@ def _duplicates(members: Sequence[Audited], pictures: _Pictures) -> dict[str, li
     """Held-out images with a near-duplicate in an earlier split of any data set, each with its closest case first."""
     matched: dict[int, int] = {}
     for held, seen in _candidates(pictures):
+        new = np.array([one not in matched for one in held.tolist()], bool)
+        held, seen = held[new], seen[new]
         alike = _correlation(pictures.small[held], pictures.small[seen]) >= LEAST_CORRELATION
         for one, other in zip(held[alike].tolist(), seen[alike].tolist(), strict=True):
             matched.setdefault(one, other)
@@ -195,8 +198,9 @@ def _candidates(pictures: _Pictures) -> Iterator[tuple[NDArray[np.intp], NDArray
         late = np.where(split[one] > split[other], one, other)
         early = np.where(split[one] > split[other], other, one)
         across = split[late] != split[early]
-        if across.any():
-            yield late[across], early[across]
+        late, early = late[across], early[across]
+        for start in range(0, len(late), MOST_PAIRS_COMPARED):
+            yield late[start : start + MOST_PAIRS_COMPARED], early[start : start + MOST_PAIRS_COMPARED]
         pairs = zip(first[~single].tolist(), second[~single].tolist(), strict=True)
         yield from _across(
             [
@@ -210,27 +214,33 @@ def _candidates(pictures: _Pictures) -> Iterator[tuple[NDArray[np.intp], NDArray
 def _across(
     pairs: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]], split: NDArray[np.int8]
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Of images with one hash and images with another: those of a later split with some of an earlier one."""
-    held: list[NDArray[np.intp]] = []
-    seen: list[NDArray[np.intp]] = []
+    """Of images with one hash and images with another: those of a later split with those of an earlier one."""
     for one, other in pairs:
         for mine, theirs in ((one, other), (other, one)) if one is not other else ((one, one),):
             for place in range(1, len(SPLITS)):
                 late = mine[split[mine] == place]
-                early = theirs[split[theirs] < place][:MOST_OF_ONE_HASH]
+                early = theirs[split[theirs] < place]
                 if len(late) and len(early):
-                    held.append(np.repeat(late, len(early)))
-                    seen.append(np.tile(early, len(late)))
-    if held:
-        yield np.concatenate(held), np.concatenate(seen)
+                    yield from _crossed(late, early)
+
+
+def _crossed(late: NDArray[np.intp], early: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """All pairs, in blocks of bounded size."""
+    rows = max(MOST_PAIRS_COMPARED // len(early), 1)
+    for start in range(0, len(late), rows):
+        some = late[start : start + rows]
+        for first in range(0, len(early), MOST_PAIRS_COMPARED):
+            others = early[first : first + MOST_PAIRS_COMPARED]
+            yield np.repeat(some, len(others)), np.tile(others, len(some))
 
 
 def _correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pearson correlation of small pictures [n, pixels], row by row; 1 where both are blank."""
+    """Pearson correlation of small pictures [n, pixels], row by row; 0 where one is blank (that is told by itself)."""
     a, b = (values.astype(np.float32) - values.mean(1, keepdims=True, dtype=np.float32) for values in (first, second))
     norm = np.sqrt((a * a).sum(1) * (b * b).sum(1))
     product: NDArray[np.float32] = (a * b).sum(1)
-    return np.where(norm > 0, product / np.maximum(norm, 1e-6), np.float32(1))
+    alike: NDArray[np.float32] = product / np.maximum(norm, np.float32(1e-6))
+    return alike
 
 
 def _said(members: Sequence[Audited], pictures: _Pictures, place: int) -> str:
@@ -244,11 +254,8 @@ def _groups(member: Audited) -> Iterator[Finding]:
     """Groups that stand in two splits, unless the spec says that it is so meant (the closed-set protocol)."""
     if _closed_set(member):
         return
-    labels = member.store.labels
-    group_of, names = labels.groups.encoded()
-    table = np.zeros((len(names), len(SPLITS)), np.int64)
-    np.add.at(table, (group_of, labels.splits), 1)
-    shared = [i for i in np.flatnonzero((table > 0).sum(1) > 1).tolist() if names[i]]
+    table, names = groups_by_split(member.store.labels)
+    shared = np.flatnonzero((table > 0).sum(1) > 1).tolist()
     if shared:
         cases = tuple(f"{names[i]}: {_by_split(table[i])}" for i in shared[:MOST_NAMED])
         yield Finding(what="groups_in_two_splits", count=len(shared), cases=cases)
@@ -277,32 +284,33 @@ def _shared(held: Audited, other: Audited) -> Iterator[Finding]:
 
 
 def _closed_set(*members: Audited) -> bool:
-    return any(m.dataset.splits is not None and m.dataset.splits.least_per_group is not None for m in members)
+    """Whether the images of a group are divided on purpose: the closed-set protocol."""
+    found = (member.dataset.splits for member in members)
+    return any(splits is not None and splits.shares is not None and splits.by == "image" for splits in found)
 
 
 def _labels(store: Store) -> Iterator[Finding]:
-    """Labels that no image of a split has, or that all annotated images have; and labels without any annotation."""
-    never, always, nowhere = [], [], []
+    """Labels that no image of a split has, or all annotated ones have, or that are annotated in some splits only."""
+    never, always, partly = [], [], []
     for task, names in store.manifest.labels.items():
         values = store.labels.tasks[task]
-        for split in ("train", "test"):
-            chosen = values[store.labels.rows(split)]
-            positives, annotated = _fired(chosen, len(names))
-            for name, count, known in zip(names, positives.tolist(), annotated.tolist(), strict=True):
+        fired = {split: _fired(values[store.labels.rows(split)], len(names)) for split in SPLITS}
+        for place, name in enumerate(names):
+            annotated = {split: bool(known[place]) for split, (_, known) in fired.items()}
+            if not any(annotated.values()):
+                continue  # the data set does not annotate this label
+            for split, (held, known) in fired.items():
                 case = f"{task}: '{name}' in {split}"
-                if not known:
-                    nowhere.append(case)
-                elif count == 0:
+                if not annotated[split]:
+                    partly.append(case)
+                elif held[place] == 0:
                     never.append(case)
-                elif count == known and chosen.ndim == 2:
+                elif held[place] == known[place] and values.ndim == 2:
                     always.append(case)
-    for what, cases in (("labels_never_present", never), ("labels_always_present", always)):
+    found = {"labels_never_present": never, "labels_always_present": always, "labels_not_annotated": partly}
+    for what, cases in found.items():
         if cases:
             yield Finding(what=what, count=len(cases), cases=tuple(cases[:MOST_NAMED]))
-    everywhere = [case.removesuffix(" in train") for case in nowhere if case.endswith(" in train")]
-    partly = [case for case in nowhere if case.rsplit(" in ", 1)[0] not in everywhere]
-    if partly:
-        yield Finding(what="labels_not_annotated", count=len(partly), cases=tuple(partly[:MOST_NAMED]))
 
 
 def _fired(values: NDArray[np.integer], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -339,7 +347,7 @@ EXPLAINED: Mapping[str, str] = {
     "groups_trained_on_elsewhere": "held-out groups that another data set of the suite trains on",
     "labels_never_present": "labels that no image of a split has",
     "labels_always_present": "labels that every annotated image of a split has",
-    "labels_not_annotated": "labels that are annotated in one split only",
+    "labels_not_annotated": "labels that are annotated in other splits only",
     "unreadable": "images that are missing or cannot be decoded",
     "tiny": "images whose shorter side has few pixels",
     "blank": "images of one grey level",

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import platformdirs
 
-from bench.errors import UsageError
+from bench.errors import UsageError, is_infrastructure
+from bench.specs.dataset import DatasetSpec
 
 APPLICATION = "mtl-bench"
 
@@ -20,6 +21,25 @@ APPLICATION = "mtl-bench"
 def cache_folder() -> Path:
     """Folder of prepared stores."""
     return Path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path(APPLICATION)).absolute()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder with all above it. Raises `UsageError` where none can stand there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if is_infrastructure(error):
+            raise
+        raise UsageError(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            hint="BENCH_CACHE and BENCH_CONFIG say where bench keeps prepared data and its settings",
+        ) from error
+
+
+def copy_hint(dataset: DatasetSpec) -> str:
+    """How to come by a copy."""
+    get = f"`bench data get {dataset.name}`, or " if dataset.fetch is not None else ""
+    return f"{get}`bench data add {dataset.copy_name} PATH`"
 
 
 def configuration_file() -> Path:
@@ -69,7 +89,7 @@ def forget_copy(name: str) -> None:
 
 def _write(copies: dict[str, Path]) -> None:
     file = configuration_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps({name: str(path) for name, path in sorted(copies.items())}, indent=1), "utf-8")
     os.replace(temporary, file)

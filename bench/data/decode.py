@@ -26,7 +26,7 @@ import simplejpeg
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from pyarrow import ArrowException
 
 from bench.data.labels import Names
@@ -50,6 +50,16 @@ PARQUET = ".parquet"
 TEMPLATE = np.array([(0.33, 0.42), (0.67, 0.42), (0.5, 0.6), (0.37, 0.78), (0.63, 0.78)])
 """Where the five points of a face are brought to, as parts of the side: eyes, tip of the nose, corners of the mouth."""
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How an image is turned upright, by its EXIF orientation."""
 _WIDE = ("I", "F")  # modes of 16 and 32 bits a pixel, which PIL does not scale to 8 bits but cuts off at 255
 _UNREADABLE = (
     UnidentifiedImageError,
@@ -123,6 +133,8 @@ def decode(sources: Sources, rows: Sequence[int], target: Target) -> Generator[D
     Raises `OSError` where the disk is at fault and `InfrastructureError` where a worker process was killed.
     """
     pieces = list(_pieces(sources, rows))
+    if not pieces:
+        return
     workers = cores()
     work = _Work(sources.root, sources.crop, sources.column, target)
     if workers == 1 or len(pieces) == 1 or (sources.items is None and len(rows) < LEAST_FOR_PROCESSES):
@@ -374,16 +386,19 @@ class View:
                 raise _Refused(f"no {'box' if self.crop.by == 'box' else 'points'}")
             return _Picture(self._centre(image), whole)
         size = (self.size, self.size)
-        scale = image.width / whole[0]
+        scale = _scale_of(image.size, whole)
         corner, along = self._square()
         if abs(along) < 2 or abs(along) > 8 * max(whole):
             raise _Refused(f"a face {abs(along):.0f} pixels wide in an image of {whole[0]} x {whole[1]}")
         if self.crop.by == "box":
             left, top, side = corner.real * scale, corner.imag * scale, along.real * scale
-            box = (round(left), round(top), round(left + side), round(top + side))
-            if box[2] <= 0 or box[3] <= 0 or box[0] >= image.width or box[1] >= image.height:
+            x, y = math.floor(left), math.floor(top)
+            right, bottom = math.ceil(left + side), math.ceil(top + side)
+            if right <= 0 or bottom <= 0 or x >= image.width or y >= image.height:
                 raise _Refused("its box lies outside the image")
-            return _Picture(np.asarray(image.crop(box).resize(size, Image.Resampling.BICUBIC)), whole)
+            part = image.crop((x, y, right, bottom))  # black where there is no image
+            inner = (left - x, top - y, left - x + side, top - y + side)
+            return _Picture(np.asarray(part.resize(size, Image.Resampling.BICUBIC, box=inner)), whole)
         step = along * scale / self.size  # complex: one pixel to the right in the result
         factor = max(int(abs(step)), 1)
         if factor > 1:
@@ -423,6 +438,14 @@ class View:
         return complex(z.mean() - a * t.mean()), a
 
 
+def _scale_of(size: tuple[int, int], whole: tuple[int, int]) -> float:
+    """By what an image was scaled when it was decoded: JPEG allows eighths, and rounds sizes up."""
+    for eighths in range(8, 0, -1):
+        if size == (-(-whole[0] * eighths // 8), -(-whole[1] * eighths // 8)):
+            return eighths / 8
+    return size[0] / whole[0]
+
+
 def _from_jpeg(data: bytes, view: View) -> _Picture | None:
     """By libjpeg-turbo; None where that is not for it: no JPEG, turned by its EXIF part, four colours, or broken."""
     if data[:3] != b"\xff\xd8\xff":
@@ -451,15 +474,15 @@ def _from_any(data: bytes, view: View) -> _Picture:
             raise _Refused(f"unreadable: pixels of mode {image.mode}")
         if image.width * image.height > MOST_PIXELS:
             raise _Refused(f"unreadable: {image.width} x {image.height} pixels")
-        stored = image.size
+        stored, turn = image.size, _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
         if view.crop is None:
             image.draft("RGB", (view.size, view.size))
-        drafted = image.size
-        upright = ImageOps.exif_transpose(image)
-        if "transparency" in upright.info:  # PIL warns of a palette with alpha unless alpha is made first
-            upright = upright.convert("RGBA")
-        turned = upright.size != drafted
-        return view.of(upright.convert("RGB"), stored[::-1] if turned else stored)
+        # PIL warns of a palette with alpha unless alpha is made first
+        plain = (image.convert("RGBA") if "transparency" in image.info else image).convert("RGB")
+        shown = view.of(plain, stored)
+    if turn is None or (view.crop is not None and view.crop.by == "points"):  # points bring a face upright
+        return shown
+    return _Picture(np.asarray(Image.fromarray(shown.pixels).transpose(turn)), shown.whole)
 
 
 def _read(root: Path, name: str) -> bytes:

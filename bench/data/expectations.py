@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from bench.data.labels import LabelTable, label_counts
+from bench.data.labels import LabelTable, groups_by_split, label_counts
 from bench.data.readers import CopyLabels
 from bench.errors import DataError
 from bench.specs.dataset import SPLITS, DatasetSpec, Expected
@@ -39,15 +39,18 @@ def refuse_unexpected(dataset: DatasetSpec, tasks: Mapping[str, TaskSpec], found
         )
 
 
-def refuse_unexpected_sizes(dataset: DatasetSpec, found: CopyLabels, sizes: Counter[tuple[int, int]]) -> None:
-    """Raises `DataError` if most of the images that were decoded are not as large as `expected.pixels` says."""
+def refuse_unexpected_sizes(dataset: DatasetSpec, found: CopyLabels, sizes: Counter[str]) -> None:
+    """Raises `DataError` if most of the images are not as large as `expected.pixels` says; `sizes` as `20 x 24`."""
     expected = expected_of(dataset, found.variant)
-    if expected is None or expected.pixels is None or sizes[expected.pixels] * 2 >= sizes.total():
+    if expected is None or expected.pixels is None:
         return
-    (width, height), count = sizes.most_common(1)[0]
+    wanted = "{} x {}".format(*expected.pixels)
+    if sizes[wanted] * 2 >= sizes.total():
+        return
+    size, count = sizes.most_common(1)[0]
     raise DataError(
-        f"data set '{dataset.name}': {found.copy} (variant '{found.variant}') has images of {width} x {height} pixels "
-        f"({count} of {sizes.total()}), expected {expected.pixels[0]} x {expected.pixels[1]} ({expected.source})",
+        f"data set '{dataset.name}': {found.copy} (variant '{found.variant}') has images of {size} pixels "
+        f"({count} of {sizes.total()}), expected {wanted} ({expected.source})",
         hint=_override(dataset, found.variant),
     )
 
@@ -73,15 +76,12 @@ def _differences(expected: Expected, found: LabelTable, names: Mapping[str, tupl
                 seen = sum(labelled[task][part].get(label, 0) for part in parts)
                 if seen != count:
                     yield f"{task}: {seen} {_of(split)} of '{label}' instead of {count}"
-    group_of, groups = found.groups.encoded()
+    table, groups = groups_by_split(found)
     if expected.groups is not None and len(groups) != expected.groups:
         yield f"{len(groups)} groups (subjects, products or films) instead of {expected.groups}"
-    if expected.disjoint_groups:
-        table = np.zeros((len(groups), len(SPLITS)), bool)
-        table[group_of, found.splits] = True
-        shared = np.flatnonzero(table.sum(1) > 1)
-        if len(shared):
-            yield f"{len(shared)} groups stand in more than one split, such as '{groups[int(shared[0])]}'"
+    shared = np.flatnonzero((table > 0).sum(1) > 1)
+    if expected.disjoint_groups and len(shared):
+        yield f"{len(shared)} groups stand in more than one split, such as '{groups[int(shared[0])]}'"
 
 
 def _of(split: str) -> str:

@@ -198,6 +198,15 @@ def label_counts(table: LabelTable, tasks: Mapping[str, Sequence[str]]) -> dict[
     return found
 
 
+def groups_by_split(table: LabelTable) -> tuple[NDArray[np.int64], list[str]]:
+    """Images of each group in each split, int64 [groups, splits], and the groups' names; blank is no group."""
+    group_of, names = table.groups.encoded()
+    counts = np.zeros((len(names), len(SPLITS)), np.int64)
+    np.add.at(counts, (group_of, table.splits), 1)
+    named = np.array([bool(name) for name in names], bool)
+    return counts[named], [name for name in names if name]
+
+
 @dataclass(frozen=True)
 class Labelled:
     """What a dataset spec makes of the rows that its layout read.
@@ -236,13 +245,16 @@ def labels_from_codes(raw: pa.Table, dataset: DatasetSpec, tasks: Mapping[str, T
             keep &= kept
     rows = np.flatnonzero(keep)
     left_out = {EXCLUDED: int((~keep).sum())}
-    raw = raw.filter(pa.array(keep))
+    raw = raw.select([name for name in ("image", "split", "group") if name in raw.column_names])
+    if not keep.all():
+        raw = raw.filter(pa.array(keep))
+        values = {name: found[keep] for name, found in values.items()}
     images = Names(raw["image"])
     _refuse_repeated(images, dataset)
     groups = Names(raw["group"] if "group" in raw.column_names else pa.array([""] * len(images), pa.string()))
     assert dataset.splits is not None  # the spec model demands it with a layout
     assigned = _assign_splits(raw, images, groups, dataset.splits, dataset.name)
-    official = LabelTable(images, assigned.official, groups, {name: found[keep] for name, found in values.items()})
+    official = LabelTable(images, assigned.official, groups, values)
     table = LabelTable(images, assigned.carved, groups, official.tasks)
     left_out |= {reason: int(out.sum()) for reason, out in assigned.left_out.items()}
     used = ~np.logical_or.reduce([np.zeros(len(images), bool), *assigned.left_out.values()])
@@ -325,12 +337,8 @@ class _Assigned:
 
 def _assign_splits(raw: pa.Table, images: Names, groups: Names, splits: Splits, dataset: str) -> _Assigned:
     group_of, names = groups.encoded()
-    if splits.by == "group" and "" in names:
-        row = int(np.flatnonzero(group_of == names.index(""))[0])
-        raise DataError(
-            f"data set '{dataset}': row {row + 1} ({images[row]}) has no group, and splits are by group",
-            hint="name the layout's group column, or split by image",
-        )
+    if splits.by == "group":
+        _refuse_no_group(images, group_of, names, dataset, "splits are by group")
     keys = _Keys(groups if splits.by == "group" else images)
     if splits.official is not None:
         official = _official(raw, splits.official, dataset)
@@ -344,11 +352,21 @@ def _assign_splits(raw: pa.Table, images: Names, groups: Names, splits: Splits, 
         carved[chosen & (official == TRAIN)] = VALIDATION
     left_out: dict[str, NDArray[np.bool_]] = {}
     if splits.least_per_group is not None:
+        _refuse_no_group(images, group_of, names, dataset, "`least_per_group` counts groups")
         left_out[SMALL_GROUP] = np.bincount(group_of, minlength=len(names))[group_of] < splits.least_per_group
     if splits.train_part is not None:
         part = (keys.numbers("part") * splits.train_part.of).astype(np.int64)
         left_out[OTHER_PART] = (carved == TRAIN) & (part != splits.train_part.index)
     return _Assigned(official, carved, left_out)
+
+
+def _refuse_no_group(images: Names, group_of: NDArray[np.int32], names: Sequence[str], dataset: str, why: str) -> None:
+    if "" in names:
+        row = int(np.flatnonzero(group_of == names.index(""))[0])
+        raise DataError(
+            f"data set '{dataset}': row {row + 1} ({images[row]}) has no group, and {why}",
+            hint="name the layout's group column, or split by image",
+        )
 
 
 class _Keys:

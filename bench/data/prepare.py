@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from bench.data.copies import cache_folder
+from bench.data.copies import cache_folder, copy_hint, make_folder
 from bench.data.decode import CHUNK, Decoded, Target, decode
 from bench.data.expectations import refuse_unexpected, refuse_unexpected_sizes
 from bench.data.labels import LabelTable, Names, joined
@@ -37,6 +37,7 @@ from bench.data.store import (
     Store,
     file_sha256,
     open_store,
+    refuse_empty_splits,
     write_store,
 )
 from bench.errors import DataError
@@ -50,7 +51,7 @@ Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""
 
 MOST_REFUSED = 0.05
-"""Largest part of a copy's images that may be missing or unreadable."""
+"""Largest part of all images, and of those of a split (where one always may), that may be missing or unreadable."""
 MOST_HASHED = 16 << 20
 """Label files up to this many bytes are known by their content, larger ones by size and time of change."""
 JOURNAL = "journal.json"
@@ -105,12 +106,12 @@ class Preparation:
         assert self.copy is not None
         return read_labels(self.dataset, self.tasks, self.copy).labels
 
-    def prepare(self, progress: Progress = lambda done, total: None) -> Store:
-        """Make the store unless it is there, and open it. Raises `DataError`."""
+    def prepare(self, progress: Progress = lambda done, total: None, *, again: bool = False) -> Store:
+        """Make the store unless it is there (or `again`), and open it. Raises `DataError`."""
         folder = self.folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         with _held(FileLock(f"{folder}.lock"), progress):
-            if not self.ready:
+            if again or not self.ready:
                 if self.copy is None:
                     self._draw(folder, progress)
                 else:
@@ -122,7 +123,7 @@ class Preparation:
         if declared is None or (declared.relatedness is not None and self.relatedness is None):
             raise DataError(
                 f"there is no copy of data set '{self.dataset.name}' and no stand-in is declared for it",
-                hint=f"`bench data add {self.dataset.copy_name} PATH`",
+                hint=copy_hint(self.dataset),
             )
         return StandInRequest(self.dataset, self.tasks, self.relatedness, self.image_size)
 
@@ -172,19 +173,14 @@ class Preparation:
     def _read(self, folder: Path, copy: Path, progress: Progress) -> None:
         found = read_labels(self.dataset, self.tasks, copy)
         refuse_unexpected(self.dataset, self.tasks, found)
+        refuse_empty_splits(self.dataset.name, found.labels)
         work = folder.with_name(folder.name + ".partial")
-        journal, sizes = _decode_all(found, work, self.image_size, progress)
+        journal = _decode_all(found, work, self.image_size, progress)
         refused = journal.refused
         labels = found.labels
-        if len(refused) > MOST_REFUSED * len(labels):
-            names = ", ".join(f"{name} ({reason})" for name, reason in list(refused.items())[:3])
-            raise DataError(
-                f"data set '{self.dataset.name}': {len(refused)} of {len(labels)} images in {copy} are missing or "
-                f"unreadable: {names}, ...",
-                hint="complete the copy; what was read so far is kept",
-            )
-        refuse_unexpected_sizes(self.dataset, found, sizes)
         good = np.array([name not in refused for name in labels.images])
+        self._refuse_incomplete(labels, good, refused)
+        refuse_unexpected_sizes(self.dataset, found, journal.sizes)
         kept = labels if good.all() else labels.take(good)
         _keep_rows(work, good)
         write_store(
@@ -200,33 +196,44 @@ class Preparation:
             reading=found.report(journal.tiny),
         )
 
+    def _refuse_incomplete(self, labels: LabelTable, good: NDArray[np.bool_], refused: Mapping[str, str]) -> None:
+        """Raise `DataError` where too many images cannot be used, of all or of a split: it is another data set then."""
+        parts = {"": np.arange(len(labels))} | {f"{split} ": labels.rows(split) for split in SPLITS}
+        for part, rows in parts.items():
+            lost = rows[~good[rows]]
+            if len(lost) > MOST_REFUSED * len(rows) and (len(lost) > 1 or not part):
+                names = ", ".join(f"{name} ({refused[name]})" for name in labels.images[lost[:3]])
+                raise DataError(
+                    f"data set '{self.dataset.name}': {len(lost)} of {len(rows)} {part}images in {self.copy} are "
+                    f"missing or unreadable: {names}, ...",
+                    hint="complete the copy; what was read so far is kept",
+                )
 
-def _decode_all(
-    found: CopyLabels, work: Path, size: int, progress: Progress
-) -> tuple[_Journal, Counter[tuple[int, int]]]:
-    """Decode every image into `work/images.npy`; returns what was refused, and sizes of the images decoded now.
+
+def _decode_all(found: CopyLabels, work: Path, size: int, progress: Progress) -> _Journal:
+    """Decode every image into `work/images.npy`; returns what was refused, and how large the images were.
 
     Goes on from the journal if there is one; images refused earlier come first, as the copy may have been completed.
     """
-    labels, journal = found.labels, _Journal(work / JOURNAL, fingerprint([found.labels.fingerprint(), size]))
-    if journal.done == 0:
+    labels, shape = found.labels, _shape(len(found.labels), size)
+    journal = _Journal(work / JOURNAL, fingerprint([found.labels.fingerprint(), size]))
+    if journal.done == 0 or not _holds(work / IMAGES, shape):
+        journal.begin_anew()
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        _new_images(work / IMAGES, _shape(len(labels), size))
+        _new_images(work / IMAGES, shape)
     target = Target(work / IMAGES, _offset_of(work / IMAGES), size)
     again = [] if not journal.refused else _rows_named(labels.images[: journal.done], journal.refused)
-    sizes: Counter[tuple[int, int]] = Counter()
     rows = [*again, *range(journal.done, len(labels))]
     try:
         with closing(decode(found.sources, rows, target)) as pieces:
             for piece in pieces:
                 journal.add(piece, labels.images)
-                sizes += piece.sizes
                 journal.note(target.file)
                 progress(journal.done, len(labels))
     finally:
         journal.note(target.file, now=True)
-    return journal, sizes
+    return journal
 
 
 def _rows_named(names: Names, wanted: Mapping[str, str]) -> list[int]:
@@ -245,7 +252,14 @@ class _Journal:
         self.done: int = content.get("done", 0)
         self.refused: dict[str, str] = content.get("refused", {})
         self.tiny: dict[str, str] = content.get("tiny", {})
+        self.sizes: Counter[str] = Counter(content.get("sizes", {}))
         self._written = time.monotonic()
+
+    def begin_anew(self) -> None:
+        """Nothing is done yet."""
+        self.done = 0
+        for kept in (self.refused, self.tiny, self.sizes):
+            kept.clear()
 
     def add(self, piece: Decoded, images: Names) -> None:
         """One more piece is decoded; its rows were refused before, or follow those that are done."""
@@ -255,6 +269,8 @@ class _Journal:
                 self.refused[name] = piece.refused[row]
             if row in piece.tiny:
                 self.tiny[name] = "{} x {}".format(*piece.tiny[row])
+        for (width, height), count in piece.sizes.items():
+            self.sizes[f"{width} x {height}"] += count
         self.done = max(self.done, piece.rows[-1] + 1)
 
     def note(self, images: Path, *, now: bool = False) -> None:
@@ -262,7 +278,7 @@ class _Journal:
         if now or time.monotonic() - self._written >= 1:
             with images.open("rb+") as stream:
                 os.fsync(stream.fileno())
-            content = {"identity": self.identity, "done": self.done, "refused": self.refused, "tiny": self.tiny}
+            content = {name: getattr(self, name) for name in ("identity", "done", "refused", "tiny", "sizes")}
             _write_json(self.file, content)
             self._written = time.monotonic()
 
@@ -270,10 +286,10 @@ class _Journal:
         if not self.file.is_file():
             return {}
         try:
-            journal: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
+            journal: Any = json.loads(self.file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}  # the machine failed while the journal was written: begin anew
-        return journal if journal.get("identity") == self.identity else {}
+        return journal if isinstance(journal, dict) and journal.get("identity") == self.identity else {}
 
 
 def _keep_rows(work: Path, good: NDArray[np.bool_]) -> None:
@@ -335,13 +351,24 @@ def _new_images(file: Path, shape: tuple[int, int, int, int]) -> None:
             os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
 
 
+def _holds(file: Path, shape: tuple[int, int, int, int]) -> bool:
+    """Whether an .npy file is there and has room for all of its images."""
+    try:
+        return bool(np.load(file, mmap_mode="r", allow_pickle=False).shape == shape)
+    except (OSError, ValueError, EOFError):
+        return False
+
+
 def _offset_of(file: Path) -> int:
     """Where the first image begins in an .npy file."""
     return int(np.load(file, mmap_mode="r", allow_pickle=False).offset)
 
 
 def _state_of(file: Path) -> str:
-    """Changes when a file's content does; of large files and folders, size and time of change stand for it."""
+    """What tells a changed file from an unchanged one: its content, or of large files size and time of change.
+
+    Of folders it is the time of change, which tells of files that came and went, not of those rewritten in place.
+    """
     status = file.stat()
     if file.is_file() and status.st_size <= MOST_HASHED:
         return file_sha256(file)

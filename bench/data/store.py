@@ -97,7 +97,7 @@ class Manifest(BaseModel):
     refused: dict[str, str] = {}
     made_from: str = ""
     reading: ReadingReport | None = None
-    audit: Audit | None = None
+    audits: dict[str, Audit] = {}
     files: dict[str, StoredFile] = {}
 
 
@@ -184,13 +184,7 @@ def write_store(
     `standin` is the fingerprint of a generated data set; for real ones the fingerprint comes from the content. The
     folder of `images` is moved to `folder` as the last step. Raises `DataError` if a split is empty.
     """
-    counts = labels.counts()
-    empty = [split for split in SPLITS if not counts[split]]
-    if empty:
-        raise DataError(
-            f"data set '{dataset}': no image is left in the {' and the '.join(empty)} split",
-            hint="check `splits` in the dataset spec, and the copy",
-        )
+    refuse_empty_splits(dataset, labels)
     work = images.parent
     table = to_arrow(labels)
     with pa.OSFile(str(work / LABELS), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
@@ -207,7 +201,7 @@ def write_store(
         fingerprint=standin or fingerprint(content),
         standin=standin is not None,
         image_size=image_size,
-        counts=counts,
+        counts=labels.counts(),
         labels=dict(label_names),
         refused=dict(refused or {}),
         made_from=made_from,
@@ -222,9 +216,21 @@ def write_store(
     return manifest
 
 
-def write_audit(folder: Path, audit: Audit) -> None:
-    """Keep what an audit found with the store. Its fingerprint stays: the data are the same."""
-    manifest = read_manifest(folder).model_copy(update={"audit": audit})
+def refuse_empty_splits(dataset: str, labels: LabelTable) -> None:
+    """Raise `DataError` where a split has no image."""
+    counts = labels.counts()
+    empty = [split for split in SPLITS if not counts[split]]
+    if empty:
+        raise DataError(
+            f"data set '{dataset}': no image is left in the {' and the '.join(empty)} split",
+            hint="check `splits` in the dataset spec, and the copy",
+        )
+
+
+def write_audit(folder: Path, name: str, audit: Audit) -> None:
+    """Keep what the audit of the suite (or data set) `name` found. The fingerprint stays: the data are the same."""
+    manifest = read_manifest(folder)
+    manifest = manifest.model_copy(update={"audits": manifest.audits | {name: audit}})
     temporary = folder / f"{MANIFEST}.{os.getpid()}.tmp"
     temporary.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
     _flush(temporary)

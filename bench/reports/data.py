@@ -142,8 +142,13 @@ def _status_row(entry: DataStatus) -> tuple[str, ...]:
     size = f"{entry.bytes / 1e6:,.1f}" if manifest is not None else "–"
     fingerprint = manifest.fingerprint if manifest is not None else "–"
     access = f"`bench data get {dataset.name}`" if dataset.fetch is not None else dataset.access or "–"
-    audited = audit_words(manifest.audit) if manifest is not None else "–"
+    audited = "–" if manifest is None else _all_audits(manifest)
     return (dataset.name, source, prepared, *counts, stated, size, fingerprint, audited, dataset.licence, access)
+
+
+def _all_audits(manifest: Manifest) -> str:
+    found = (f"{audit_words(audit)} ({name})" for name, audit in sorted(manifest.audits.items()))
+    return "; ".join(found) or audit_words(None)
 
 
 def audit_words(audit: Audit | None) -> str:

@@ -36,7 +36,7 @@ def relatedness_table(shown: Shown) -> Table:
         headers = (shown.spec.class_task, *shown.labels, *(("images",) if shown.estimate else ()))
         rows = tuple(
             (name, *(_cell(shown, c, s) for s in range(len(shown.labels))), *_images(shown, c))
-            for c, name in enumerate(shown.classes)
+            for c, name in _told(shown)
         )
         numeric = frozenset(range(1, len(headers)))
     else:
@@ -44,6 +44,12 @@ def relatedness_table(shown: Shown) -> Table:
         rows = tuple((name, _strongest(shown, c), *_images(shown, c)) for c, name in enumerate(shown.classes))
         numeric = frozenset({2})
     return Table(title, headers, rows, _notes(shown), numeric=numeric)
+
+
+def _told(shown: Shown) -> list[tuple[int, str]]:
+    """Classes that something is known of."""
+    known = [c for c in range(len(shown.classes)) if shown.estimate is None or shown.estimate.known[c].any()]
+    return [(c, shown.classes[c]) for c in known]
 
 
 def _strongest(shown: Shown, c: int) -> str:
@@ -71,12 +77,15 @@ def _notes(shown: Shown) -> tuple[str, ...]:
         return (f"from {shown.spec.origin.source}.",) if shown.spec.origin.type == "knowledge" else ()
     origin = shown.spec.origin
     assert origin.type == "estimated"
+    absent = len(shown.classes) - len(_told(shown))
+    left_out = (f"left out: {absent:,} classes without a training image.",) if absent else ()
     where = f"training labels of '{origin.dataset}'" + (" (STAND-IN)" if shown.standin else "")
     return (
         f"counted on {where}, with {origin.smoothing:g} added to every count (Laplace); labels that are not annotated "
         "are left out.",
         "in brackets Wilson's 95 % interval of the share without smoothing; images: how many training images of the "
         "class it is counted on.",
+        *left_out,
     )
 
 

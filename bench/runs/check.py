@@ -10,11 +10,12 @@ from functools import partial
 
 from pydantic import ValidationError
 
+from bench.data.expectations import ANY
 from bench.data.labels import columns_of
 from bench.errors import BenchError, Problem, SpecError, UnknownName, UsageError, did_you_mean
 from bench.specs.backbone import BackboneSpec
 from bench.specs.budget import BudgetSpec
-from bench.specs.catalog import Catalog
+from bench.specs.catalog import AnySpec, Catalog
 from bench.specs.components import load_part, read_options
 from bench.specs.dataset import DatasetSpec
 from bench.specs.document import Document, KeyPath
@@ -47,6 +48,15 @@ def checked_suite(catalog: Catalog, name: str, *, budget: str | None = None) -> 
     if problems:
         raise SpecError(problems, hint="mend the specs, then `bench validate` tells whether all is well")
     return resolve_suite(catalog, name, budget=budget)
+
+
+def checked_spec(catalog: Catalog, model: type[AnySpec], name: str) -> AnySpec:
+    """One spec, fully checked. Raises `SpecError` with all problems of it and of what it names, or `UnknownName`."""
+    spec = catalog.get(model, name)
+    problems = validate_spec(catalog, spec)
+    if problems:
+        raise SpecError(problems, hint="mend the specs, then `bench validate` tells whether all is well")
+    return spec
 
 
 def validate_spec(catalog: Catalog, spec: Spec) -> list[Problem]:
@@ -136,6 +146,7 @@ def _dataset(catalog: Catalog, dataset: DatasetSpec, document: Document) -> list
     if dataset.layout is not None:
         found = _component(LAYOUTS, "layout", dataset.layout, document, ("layout",))
         problems += found or _columns(catalog, dataset, dataset.layout, document)
+        problems += [] if found else _expected(dataset, dataset.layout, document)
     if dataset.standin is None:
         return problems
     found = _component(STANDINS, "stand-in generator", dataset.standin, document, ("standin",))
@@ -153,6 +164,21 @@ def _dataset(catalog: Catalog, dataset: DatasetSpec, document: Document) -> list
     options = read_options(generator.Options, dataset.standin.options)
     for path, message in generator.check(options, dataset, tasks, relatedness):
         problems.append(document.problem(("standin", *path), message))
+    return problems
+
+
+def _expected(dataset: DatasetSpec, declared: Component, document: Document) -> list[Problem]:
+    """Whether what is expected of a copy is about variants and tasks that there are."""
+    problems: list[Problem] = []
+    variants = (*load_part(LAYOUTS, declared.name, "layout").VARIANTS, ANY)
+    for variant, expected in dataset.expected.items():
+        if variant not in variants:
+            message = f"the layout '{declared.name}' knows no variant '{variant}'{did_you_mean(variant, variants)}"
+            problems.append(document.problem(("expected", variant), message, at_key=True))
+        for task in expected.labels:
+            if task not in dataset.tasks:
+                message = f"the data set does not annotate '{task}'{did_you_mean(task, dataset.tasks)}"
+                problems.append(document.problem(("expected", variant, "labels", task), message, at_key=True))
     return problems
 
 

@@ -70,14 +70,18 @@ def to_do(plan: SuitePlan, store: RecordStore) -> list[PlannedRun]:
 
 
 def prepare_data(
-    preparations: Sequence[Preparation], observer: Observer, should_stop: Callable[[], bool] = lambda: False
+    preparations: Sequence[Preparation],
+    observer: Observer,
+    should_stop: Callable[[], bool] = lambda: False,
+    *,
+    again: bool = False,
 ) -> None:
-    """Make every store that is not there yet.
+    """Make every store that is not there yet, or every one `again`.
 
     Raises `DataError`, `Interrupted` (what was decoded is kept), or `InfrastructureError` where storage fails.
     """
     for preparation in preparations:
-        if preparation.ready:
+        if preparation.ready and not again:
             continue
         if should_stop():
             raise Interrupted("stopped on request before data was prepared")
@@ -89,7 +93,7 @@ def prepare_data(
                 raise Interrupted("stopped on request while data was prepared")
 
         try:
-            store = preparation.prepare(report)
+            store = preparation.prepare(report, again=again)
         except OSError as error:
             if is_infrastructure(error):
                 raise _storage_failed(error) from error

@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import compress
 
 from bench.data.batches import allocate
-from bench.data.copies import find_copy
+from bench.data.copies import copy_hint, find_copy
 from bench.data.prepare import Preparation
 from bench.data.store import Audit, read_manifest
 from bench.errors import DataError, UnknownName, UsageError
@@ -83,9 +83,9 @@ class SuitePlan:
 
     @property
     def audits(self) -> dict[str, Audit | None]:
-        """What the last audit found in each data set; None where there was none, or nothing is prepared."""
-        ready = {name: p.folder for name, p in self.preparations.items() if p.ready}
-        return {name: read_manifest(ready[name]).audit if name in ready else None for name in self.preparations}
+        """What the last audit of this suite found in each data set; None where there was none."""
+        ready = {name: read_manifest(p.folder) for name, p in self.preparations.items() if p.ready}
+        return {name: ready[name].audits.get(self.name) if name in ready else None for name in self.preparations}
 
     @property
     def provenance(self) -> Provenance:
@@ -141,7 +141,7 @@ def find_preparations(
         if dataset.standin is None:
             raise DataError(
                 f"suite '{suite.name}': there is no copy of data set '{dataset.name}', and no stand-in is declared",
-                hint=f"`bench data add {dataset.copy_name} PATH`",
+                hint=copy_hint(dataset),
             )
     size = image_size or suite.budget.image_size
     return {d.name: preparation_of(catalog, d, size, real=copies[d.name] is not None) for d in suite.datasets}
@@ -151,6 +151,11 @@ def preparation_of(catalog: Catalog, dataset: DatasetSpec, image_size: int, *, r
     """How one data set comes about."""
     relatedness = None if real else standin_relatedness(catalog, dataset)
     copy = find_copy(dataset.copy_name) if real else None
+    if real and copy is None:
+        raise DataError(
+            f"there is no copy of data set '{dataset.name}', and a stand-in is no substitute beside real images",
+            hint=copy_hint(dataset),
+        )
     return Preparation(dataset, standin_tasks(catalog, dataset), image_size, copy, relatedness)
 
 

@@ -108,6 +108,8 @@ class Splits(Frozen):
             raise PydanticCustomError("test_fold", "`folds` and `test_fold` go together")
         if self.folds is not None:
             self._check_folds(self.folds)
+            if self.by != "group":
+                raise PydanticCustomError("folds", "folds keep groups apart: say `by: group`")
         if self.official is not None and self.carve_validation is None:
             absent = sorted(set(SPLITS) - set(self.official.values()))
             if absent:

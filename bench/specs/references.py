@@ -163,6 +163,10 @@ class ReferenceCheck:
                 continue
             if task is not None:
                 self._annotation(annotation, task, document, ("tasks", name), has_layout=dataset.layout is not None)
+                for variant, expected in dataset.expected.items():
+                    for split, counts in expected.labels.get(name, {}).items():
+                        path = ("expected", variant, "labels", name, split)
+                        self._known_labels(((label, (*path, label)) for label in counts), task, document, at_key=True)
         if dataset.standin is not None and dataset.standin.relatedness is not None:
             self._named(RelatednessSpec, dataset.standin.relatedness, document, ("standin", "relatedness"))
 

@@ -21,7 +21,7 @@ class Estimated(Frozen):
     """The probabilities are counted on the training labels of a data set that annotates both tasks.
 
     `smoothing` is added to every count (Laplace): p = (n_ci + s) / (n_c + 2 s) for attributes, and
-    (n_cs + s) / (n_c + S s) for a second class task of S labels.
+    (n_cs + s) / (n_c + S s) for a second class task, of which S labels occur.
     """
 
     type: Literal["estimated"]

@@ -166,7 +166,7 @@ def test_data_sets_of_one_copy_share_it(world, bench, site, served):
 @pytest.mark.usefixtures("served")
 def test_a_copy_that_is_known_is_not_replaced(world, bench, served):
     (world.root / "mine").mkdir()
-    assert bench("data", "add", "shoes", "mine").code == 0
+    assert bench("data", "add", "shoes", "mine", "--anyway").code == 0
     told = bench("data", "get", "open_shoes", "--accept-licence")
     assert told.code == 2
     assert f"a copy of 'shoes' is known already: {world.root / 'mine'}" in told.err

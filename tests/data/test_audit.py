@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 from bench.data import audit as module
 from bench.data.audit import EXPLAINED, Audited, audit, near_duplicates
 from bench.data.labels import LabelTable
-from bench.data.store import open_store, read_manifest, write_audit, write_store
+from bench.data.store import Audit, open_store, read_manifest, write_audit, write_store
 
 from .samples import dataset
 
@@ -133,8 +133,11 @@ def test_groups_in_two_splits_are_found_unless_they_are_meant_to_be(tmp_path):
     finding = found(made("open"))["open"]["groups_in_two_splits"]
     assert (finding.count, finding.cases) == (1, ("anna: 2 train, 1 test",))
     shares = {"train": 0.6, "validation": 0.2, "test": 0.2}
-    closed = made("closed", splits={"shares": shares, "by": "image", "least_per_group": 2})
+    closed = made("closed", splits={"shares": shares, "by": "image"})
     assert found(closed)["closed"] == {}
+    official = {"train": "train", "val": "validation", "test": "test"}
+    few = made("few", splits={"official": official, "least_per_group": 2})
+    assert found(few)["few"].keys() == {"groups_in_two_splits"}
 
 
 def test_images_and_groups_that_another_data_set_of_the_copy_trains_on(tmp_path):
@@ -157,11 +160,38 @@ def test_labels_that_say_nothing(tmp_path):
     for i in range(12):
         made.add(scene(i), i % 3, kind=0, parts=(1, 0, -1 if i % 3 else i % 2))
     findings = found(made.store())["pets"]
-    assert set(findings["labels_never_present"].cases) == {
-        "kinds: 'dog' in train", "parts: 'tail' in train", "kinds: 'dog' in test", "parts: 'tail' in test",
-    }  # fmt: skip
-    assert set(findings["labels_always_present"].cases) == {"parts: 'ear' in train", "parts: 'ear' in test"}
-    assert findings["labels_not_annotated"].cases == ("parts: 'paw' in test",)
+    splits = ("train", "validation", "test")
+    never = {f"{what} in {split}" for split in splits for what in ("kinds: 'dog'", "parts: 'tail'")}
+    assert set(findings["labels_never_present"].cases) == never
+    assert set(findings["labels_always_present"].cases) == {f"parts: 'ear' in {split}" for split in splits}
+    assert findings["labels_not_annotated"].cases == ("parts: 'paw' in validation", "parts: 'paw' in test")
+
+
+def test_a_label_that_is_tested_but_never_trained_is_told(tmp_path):
+    made = Made(tmp_path)
+    for i in range(12):
+        made.add(scene(i), i % 3, kind=i // 3 % 2, parts=(i // 3 % 2, i // 6 % 2, i // 3 % 2 if i % 3 else -1))
+    assert found(made.store())["pets"]["labels_not_annotated"].cases == ("parts: 'paw' in train",)
+
+
+def test_a_duplicate_among_many_of_one_hash_is_found(tmp_path, monkeypatch):
+    hashed = module._hashed
+
+    def alike(*arguments):
+        hashes, small = hashed(*arguments)
+        return np.full_like(hashes, 77), small
+
+    monkeypatch.setattr(module, "_hashed", alike)
+    monkeypatch.setattr(module, "MOST_PAIRS_COMPARED", 7)
+    made = Made(tmp_path).fill(90).add(scene(5), 0, name="one.png").add(scene(5), 2, name="two.png")
+    assert found(made.store())["pets"]["near_duplicates"].cases == ("pets/test two.png is like pets/train one.png",)
+
+
+def test_blank_images_are_no_duplicates_of_each_other(tmp_path):
+    made = Made(tmp_path).fill()
+    for split in (0, 2):
+        made.add(Image.new("RGB", (SIZE, SIZE), (9 + 100 * split,) * 3), split)
+    assert found(made.store())["pets"].keys() == {"blank"}
 
 
 def test_unreadable_tiny_and_blank_images(tmp_path):
@@ -180,9 +210,10 @@ def test_what_was_found_is_kept_with_the_store_and_changes_no_fingerprint(tmp_pa
     member = Made(tmp_path).fill().add(scene(1), 0).add(scene(1), 2).store()
     result = audit([member])["pets"]
     assert {finding.what for finding in result.findings} <= EXPLAINED.keys()
-    write_audit(member.store.folder, result)
+    write_audit(member.store.folder, "zoo", result)
+    write_audit(member.store.folder, "pets", Audit(version=1))
     manifest = read_manifest(member.store.folder)
-    assert manifest.audit == result
+    assert manifest.audits == {"zoo": result, "pets": Audit(version=1)}
     assert manifest.fingerprint == member.store.manifest.fingerprint
     assert replace(open_store(member.store.folder)).labels.fingerprint() == member.store.labels.fingerprint()
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench.data.drawing import _brush
 from bench.data.drawing import birds as drawing
 from bench.data.drawing.birds import ATTRIBUTES, COLOURS, GROUPS, PATTERNS, POSE_SIZE, draw_birds, draw_poses
 from bench.data.standin import StandInRequest, draw_split, generator_of, standin_fingerprint
-from bench.data.standins import birds
+from bench.data.standins import _splits, birds
 from bench.data.standins.birds import SPECIES, table_of
 from bench.specs.dataset import SPLITS, DatasetSpec
 from bench.specs.relatedness import RelatednessSpec
@@ -104,7 +105,7 @@ def test_the_same_generator_state_gives_the_same_bytes_and_another_does_not():
 def test_chunks_leave_no_trace(monkeypatch, pixels, size):
     values = values_of(20, seed=0)
     whole = draw(values, size=size)
-    monkeypatch.setattr(drawing, "_CHUNK_PIXELS", pixels)
+    monkeypatch.setattr(_brush, "_CHUNK_PIXELS", pixels)
     np.testing.assert_array_equal(draw(values, size=size), whole)
 
 
@@ -118,7 +119,7 @@ def test_some_birds_and_then_the_others_are_all_birds():
 def test_painting_in_windows_cuts_nothing_off(monkeypatch, size):
     """Windows only save time: painting every part on the whole frame gives the same picture."""
     values, poses = values_of(200, seed=0), np.sign(poses_of(200))
-    monkeypatch.setattr(drawing, "_CHUNK_PIXELS", size * size)  # one bird at a time, so that windows are tight
+    monkeypatch.setattr(_brush, "_CHUNK_PIXELS", size * size)  # one bird at a time, so that windows are tight
     tight = draw(values, poses, size=size)
     monkeypatch.setattr(drawing._Canvas, "window", lambda *_: (slice(None),) * 3)
     np.testing.assert_array_equal(tight, draw(values, poses, size=size))
@@ -334,6 +335,18 @@ def problems(asked, tasks=None, relatedness=None):
     return birds.check(options, asked.dataset, tasks or asked.tasks, relatedness)
 
 
+def watched(monkeypatch):
+    """A list that gets the values that each call of the painter is handed."""
+    painted = []
+
+    def paint(values, poses, **others):
+        painted.append(values)
+        return draw_birds(values, poses, **others)
+
+    monkeypatch.setattr(drawing, "draw_birds", paint)
+    return painted
+
+
 def table_and_labels(asked, split="train"):
     labels = birds.labels(asked, split)
     return table_of(asked.dataset.copy_name), labels.tasks
@@ -359,13 +372,7 @@ def test_labels_are_those_of_the_pictures():
 
 def test_pictures_show_the_attributes_that_labels_tell(monkeypatch):
     """What is handed to the painter, picture by picture, is what the labels say."""
-    painted = []
-
-    def paint(values, poses, **others):
-        painted.append(values)
-        return draw_birds(values, poses, **others)
-
-    monkeypatch.setattr(drawing, "draw_birds", paint)
+    painted = watched(monkeypatch)
     (chunk,) = draw_split(request(images=(300, 6, 8)), "train")
     told = np.split(chunk.labels.tasks["attributes"], np.cumsum([len(known) for known in GROUPS.values()])[:-1], axis=1)
     (shown,) = painted
@@ -376,7 +383,7 @@ def test_pictures_show_the_attributes_that_labels_tell(monkeypatch):
 def test_the_same_request_draws_the_same_whatever_the_chunks(monkeypatch):
     asked = request(images=(50, 6, 8))
     (first,) = draw_split(asked, "train")
-    monkeypatch.setattr(birds, "CHUNK", 7)
+    monkeypatch.setattr(_splits, "CHUNK", 7)
     chunks = list(draw_split(asked, "train"))
     assert len(chunks) == 8
     np.testing.assert_array_equal(first.images, np.concatenate([chunk.images for chunk in chunks]))
@@ -463,13 +470,7 @@ def test_labels_do_not_depend_on_what_else_is_annotated():
 
 
 def test_birds_whose_attributes_are_not_annotated_have_them_all_the_same(monkeypatch):
-    painted = []
-
-    def paint(values, poses, **others):
-        painted.append(values)
-        return draw_birds(values, poses, **others)
-
-    monkeypatch.setattr(drawing, "draw_birds", paint)
+    painted = watched(monkeypatch)
     for tasks in ({"species": {}}, BOTH):
         next(draw_split(request(tasks, images=(300, 6, 8)), "train"))
     np.testing.assert_array_equal(*painted)
@@ -540,7 +541,7 @@ def test_what_birds_cannot_show_is_refused():
     strange = tasks_of(attributes={"type": "multilabel", "labels": ("has_wing_colour::blue", "sings")})
     ((path, message),) = problems(asked, strange)
     assert path == ("name",)
-    assert "2 of 'attributes': 'has_wing_colour::blue'; did you mean 'has_wing_color::blue'" in message
+    assert "2 of the labels of 'attributes': 'has_wing_colour::blue'; did you mean 'has_wing_color::blue'" in message
     two = tasks_of(attributes={"type": "multiclass", "labels": KINDS})
     assert problems(asked, two) == [
         (("name",), "birds show one multiclass task, their species; here are attributes, species")

@@ -139,6 +139,8 @@ def test_wrong_input_is_refused():
         drawing.draw_clothes(np.zeros(2, int), flags, size=300, rng=rng)
     with pytest.raises(ValueError, match="attributes must have shape"):
         drawing.draw_clothes(np.zeros(3, int), flags, size=16, rng=rng)
+    with pytest.raises(ValueError, match="categories must be 0 to 6, got -1 to 0"):
+        drawing.draw_clothes(np.array([0, -1]), flags, size=16, rng=rng)
 
 
 # -------------------------------------------------------------------------------------------------- the generator
@@ -201,7 +203,9 @@ def test_who_wears_the_clothes_is_not_known():
 def test_what_clothes_cannot_show_is_told():
     odd = drawn.task("odd", "multilabel", ("collar", "plackets"))
     found = drawn.problems(drawn.request("clothes", (odd, CATEGORY), missing={"odd": 0.1}))
-    assert found == ["name: clothes do not show 'plackets' of task 'odd'; did you mean 'placket' or 'black'?"]
+    assert found == [
+        "name: clothes do not show 1 of the labels of 'odd': 'plackets'; did you mean 'placket' or 'black'?"
+    ]
 
 
 @pytest.mark.parametrize("name", ["clothing_attributes", "clothing_categories", "clothing_parts"])

@@ -373,3 +373,56 @@ def test_damaged_images_are_decoded_or_refused(root, kind, cut, spoilt):
     (root / "x.img").write_bytes(content[: int(cut * len(content)) + 1])
     found, refused, _ = decoded(root, ["x.img"])
     assert found.any() or refused.keys() == {"x.img"}
+
+
+# -------------------------------------------------------------------------------------------------- exactly in place
+
+
+@pytest.mark.parametrize("shape", [(425, 1425), (1001, 1801), (99, 3000), (41, 2000), (178, 218)])
+@pytest.mark.parametrize("size", [16, 32])
+@pytest.mark.parametrize("by", ["box", "points"])
+def test_crops_of_scaled_jpegs_lie_where_those_of_other_files_do(root, shape, size, by):
+    """JPEG files are decoded at eighths of their size, and sizes rounded up: what is shown must not move."""
+    width, height = shape
+    ramp = np.zeros((height, width, 3), np.uint8)
+    ramp[..., 0] = np.linspace(0, 255, width)[None]
+    ramp[..., 1] = np.linspace(0, 255, height)[:, None]
+    image = Image.fromarray(ramp)
+    image.save(root / "x.png")
+    image.save(root / "x.jpg", quality=98, subsampling=0)
+    side = min(width, height) * 0.9
+    left, top = width * 0.97 - side, height * 0.97 - side
+    place = [left, top, side, side] if by == "box" else (TEMPLATE * side + [left, top]).reshape(-1)
+    found, refused, _ = decoded(root, ["x.png", "x.jpg"], size=size, crop=Crop(by=by), places=[place, place])
+    assert refused == {}
+    steps = np.array([255 / width, 255 / height]) * side / size  # grey levels of one pixel of the result
+    apart = np.abs(found[0, ..., :2].astype(float) - found[1, ..., :2]).mean((0, 1))
+    assert (apart <= 0.35 * steps + 2).all()
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_are_those_of_the_stored_image_and_what_they_show_is_turned(root, kind, orientation):
+    pixels = np.zeros((60, 80, 3), np.uint8)
+    pixels[:20, :10] = (255, 0, 0)
+    pixels[:20, 10:20] = (0, 0, 255)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(
+        root / f"x.{kind}", exif=exif, **({"quality": 98, "subsampling": 0} if kind == "jpg" else {})
+    )
+    found, refused, _ = decoded(root, [f"x.{kind}"], crop=Crop(by="box"), places=[(0, 0, 20, 20)])
+    assert refused == {}
+    turned = {1: 0, 2: 0, 3: 0, 4: 0, 5: 1, 6: 1, 7: 1, 8: 1}[orientation]
+    shown = found[0].astype(int)
+    halves = (shown[:8], shown[8:]) if turned else (shown[:, :8], shown[:, 8:])
+    reds = [half[..., 0].mean() - half[..., 2].mean() for half in halves]
+    first_is_red = orientation in (1, 4, 5, 6)
+    assert (reds[0] > 100) == first_is_red and (reds[1] < -100) == first_is_red
+    assert abs(reds[0]) > 100 and abs(reds[1]) > 100
+
+
+def test_nothing_to_decode_is_no_error(root):
+    write_film(root / "a.avi", 3)
+    _, refused, pieces = decoded(root, ["a"], rows=[], files=["a.avi"], items=[0])
+    assert (refused, pieces) == ({}, [])

@@ -124,6 +124,8 @@ def test_wrong_input_is_refused():
         drawing.draw_portraits(flags[:, 1:], people, size=16, rng=rng)
     with pytest.raises(ValueError, match="people must have shape"):
         drawing.draw_portraits(flags, people[:1], size=16, rng=rng)
+    with pytest.raises(ValueError, match="people must lie in"):
+        drawing.draw_portraits(flags, people + 2, size=16, rng=rng)
 
 
 # -------------------------------------------------------------------------------------------------- people
@@ -240,8 +242,8 @@ def test_what_portraits_cannot_show_is_told():
     names = drawn.task("names", "multiclass", ("1", "ann"))
     found = drawn.problems(drawn.request("portraits", (odd, names)))
     assert len(found) == 2
-    assert found[0].startswith("name: portraits do not show 'ann' of task 'names'")
-    assert found[1].startswith("name: portraits do not show 'Smilling' of task 'odd'; did you mean 'Smiling'")
+    assert found[0].startswith("name: portraits do not show 1 of the labels of 'names': 'ann'")
+    assert "1 of the labels of 'odd': 'Smilling'; did you mean 'Smiling'" in found[1]
     assert drawn.problems(drawn.request("portraits", TASKS)) == []
 
 

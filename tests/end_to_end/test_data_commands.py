@@ -78,7 +78,7 @@ def test_a_copy_that_has_gone_is_said_so(world, bench):
         "layout: {name: csv}\nsplits: {shares: {train: 0.5, validation: 0.25, test: 0.25}}\nstandin:",
     )
     world.change("tiny_faces", "expression: {}", "expression: {column: expression}")
-    assert bench("data", "add", "tiny_faces", "copy").code == 0
+    assert bench("data", "add", "tiny_faces", "copy", "--anyway").code == 0
     (world.root / "copy").rmdir()
     told = bench("data", "prepare", "tiny_faces")
     assert told.code == 2
@@ -233,8 +233,12 @@ def test_a_copy_that_is_not_as_stated_is_refused_with_the_way_to_override(world,
 def test_a_folder_that_is_not_the_copy_is_told_at_once(world, bench):
     (world.root / "empty").mkdir()
     told = bench("data", "add", "pets", "empty")
-    assert told.code == 0
-    assert "pets: not recognised: " in told.out and "labels.csv is missing" in told.out
+    assert told.code == 2
+    assert "is not recognised as a copy of 'pets'" in told.err and "labels.csv is missing" in told.err
+    assert bench("data", "list", "--json").json[0] is not None and not (world.root / "config").exists()
+    assert bench("data", "add", "pets", "empty", "--anyway").code == 0
+    (line,) = (line for line in bench("data", "status").out.splitlines() if line.lstrip().startswith("pets "))
+    assert "labels.csv is missing" in line
 
 
 def test_the_status_of_all_data_sets(world, bench, pets):
@@ -275,7 +279,7 @@ def test_an_audit_finds_the_leak(bench, pets):
         "labels_never_present",
     }
     (status,) = (entry for entry in bench("data", "status", "--json").json if entry["dataset"]["name"] == "pets")
-    assert status["manifest"]["audit"]["findings"] == found
+    assert status["manifest"]["audits"]["pets"]["findings"] == found
 
 
 @pytest.mark.usefixtures("world")
@@ -327,3 +331,74 @@ def test_a_relatedness_is_counted_on_training_labels_and_shown(world, bench, pet
     assert (world.root / "heat.svg").read_text().startswith("<?xml")
     assert bench("show", "parts_of_pets", "--out", "heat.gif").code == 2
     assert bench("show", "pets", "--out", "heat.png").code == 2
+
+
+@pytest.mark.usefixtures("pets")
+@pytest.mark.parametrize("command", ["prepare", "show", "audit"])
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("split: split", "spilt: split", "layout.spilt: unknown key 'spilt'"),
+        ("name: csv", "name: csvv", "layout 'csvv' is unknown; did you mean 'csv'?"),
+        ("{column: kind,", "{codes: {c: catt},", "`column` is needed to read labels of a multiclass task"),
+        ("  table: {images", "  tabel: {images", "knows no variant 'tabel'; did you mean 'table'?"),
+        ("labels: {pet: {train: {cat", "labels: {pat: {train: {cat", "the data set does not annotate 'pat'"),
+        ("{cat: 40}", "{cta: 40}", "task 'pet' has no label 'cta'; did you mean 'cat'?"),
+    ],
+)
+def test_a_spec_that_is_wrong_is_told_with_its_place(world, bench, command, old, new, said):
+    file = world.change("pets", old, new)
+    told = bench("data", command, "pets", "--size", "32")
+    assert told.code == 2
+    assert f"{file}:" in told.err and said in told.err
+    assert "Traceback" not in told.err
+
+
+@pytest.mark.usefixtures("pets")
+def test_one_wrong_spec_takes_no_other_down(world, bench):
+    world.write("bad", PETS.replace("name: pets", "name: bad").replace("{column: kind,", "{colunm: kind,"))
+    for command in ("list", "status"):
+        told = bench("data", command)
+        assert told.code == 0
+        assert "unknown key 'colunm'" in told.err and "tiny_faces" in told.out
+    told = bench("data", "add", "tiny_faces", ".")
+    assert (told.code, "unknown key 'colunm'" in told.err) == (0, True)
+
+
+def test_prepared_anew_after_the_copy_was_completed(bench, pets):
+    (pets / "images" / "9.jpg").rename(pets / "kept.jpg")
+    bench("data", "add", "pets", str(pets))
+    assert "images/9.jpg (missing)" in bench("data", "prepare", "pets", "--size", "32").err
+    (pets / "kept.jpg").rename(pets / "images" / "9.jpg")
+    same = bench("data", "prepare", "pets", "--size", "32", "--json").json["manifest"]
+    assert same["refused"] == {"images/9.jpg": "missing"}
+    anew = bench("data", "prepare", "pets", "--size", "32", "--again", "--json").json["manifest"]
+    assert anew["refused"] == {} and sum(anew["counts"].values()) == 80
+
+
+def test_places_that_cannot_be_written_are_told(world, bench):
+    (world.root / "sheet.png").mkdir()
+    told = bench("data", "show", "tiny_faces", "--size", "16", "--out", "sheet.png")
+    assert (told.code, "'sheet.png' cannot be written" in told.err) == (2, True)
+    (world.root / "file").write_text("")
+    world.environment["BENCH_CACHE"] = str(world.root / "file" / "cache")
+    told = world.run("data", "prepare", "tiny_faces", "--size", "16")
+    assert told.code == 2 and "cannot be made" in told.err and "Traceback" not in told.err
+
+
+def test_real_images_are_never_coupled_by_a_stand_in(world, bench, pets):
+    """A relatedness that is counted on a data set without a copy is refused beside real ones."""
+    for part, task in (("one", "pet"), ("two", "parts")):
+        (block,) = (line for line in PETS.splitlines() if line.strip().startswith(f"{task}:"))
+        world.write(part, f"kind: dataset\nname: {part}\ntitle: P\nextends: pets\nsource: {part}\nexpected: {{}}\n"
+                    f"tasks:\n  {block.strip()}\n")  # fmt: skip
+        bench("data", "add", part, str(pets))
+        assert bench("data", "prepare", part, "--size", "16").code == 0
+    world.write("zoo", "kind: suite\nname: zoo\ntitle: Z\ndatasets: [one, two]\nrelatedness: [parts_of_pets]\n"
+                "backbones: [tiny_net]\nmethods: [single_task, multi_task, distribution_matching]\n"
+                "budget: tiny_budget\nmargins: {macro_f1: 0.1, mean_f1: 0.1}\n")  # fmt: skip
+    told = bench("plan", "zoo")
+    assert told.code == 2
+    assert "there is no copy of data set 'pets'" in told.err and "`bench data add pets PATH`" in told.err
+    bench("data", "add", "pets", str(pets))
+    assert bench("plan", "zoo").code == 0

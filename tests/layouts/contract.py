@@ -6,18 +6,40 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from bench.data.layouts._files import is_relative_name
+from bench.data.readers import read_labels
 from bench.data.reading import BOX, POINTS
 from bench.errors import DataError
+from bench.specs.catalog import open_catalog
+from bench.specs.dataset import SPLITS, DatasetSpec
+from bench.specs.task import TaskSpec
 
 TYPES = {"item": pa.int32(), "box": BOX, "points": POINTS}
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".avi", ".mp4"}
 BINARY = {".mat", ".npy", ".xlsx", ".parquet"}
+quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+"""For properties over files in `tmp_path`, which each example writes anew."""
+
+
+@cache
+def shipped(name):
+    """A dataset spec of ours and its tasks by name."""
+    catalog = open_catalog()
+    dataset = catalog.get(DatasetSpec, name)
+    return dataset, {task: catalog.get(TaskSpec, task) for task in dataset.tasks}
+
+
+def without_figures(name):
+    """The same without the figures of the whole data set, which a fixture does not have."""
+    dataset, tasks = shipped(name)
+    return dataset.model_copy(update={"expected": {}}), tasks
 
 
 def rows_of(**columns):
@@ -44,6 +66,22 @@ def assert_read_back(layout, root, options, rows, columns, variant):
     again = layout.read(root, options, columns)
     assert again.rows.equals(reading.rows), "the order of rows is not deterministic"
     return reading
+
+
+def assert_halves(root, whole, *halves):
+    """Two data sets of ours divide the training images of another among them, and have all its other images."""
+    splits = {}
+    for name in (whole, *halves):
+        labels = read_labels(*without_figures(name), root).labels
+        splits[name] = dict(zip(labels.images, labels.splits.tolist(), strict=True))
+    first, second = halves
+    training = SPLITS.index("train")
+    train = {name: {image for image, split in of.items() if split == training} for name, of in splits.items()}
+    rest = {name: {image: split for image, split in of.items() if split != training} for name, of in splits.items()}
+    assert train[first] | train[second] == train[whole]
+    assert not train[first] & train[second]
+    assert min(map(len, train.values())) > 5
+    assert rest[first] == rest[second] == rest[whole]
 
 
 @dataclass(frozen=True)

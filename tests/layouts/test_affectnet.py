@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -18,11 +17,10 @@ from bench.data.layouts._files import write_lines, write_picture
 from bench.data.prepare import Preparation
 from bench.data.readers import read_labels
 from bench.errors import DataError
-from bench.specs.catalog import open_catalog
-from bench.specs.dataset import SPLITS, DatasetSpec
-from bench.specs.task import TaskSpec
+from bench.specs.dataset import SPLITS
 
 from . import contract
+from .contract import quick, shipped
 
 OPTIONS = layout.Options()
 COLUMNS = list(layout.COLUMNS)
@@ -31,18 +29,9 @@ LISTS = "Manually_Annotated_file_lists"
 HEADER = ",".join(layout.FIELDS)
 EXPRESSIONS = ["neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt"]
 LANDMARKS = ";".join(str(number) for number in range(136))
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 numbers = st.sampled_from(["-2", "-1", "-0.0176846", "0", "0.785", "1"])
 splits = st.sampled_from(["training", "validation"])
-
-
-@cache
-def shipped(name):
-    """A dataset spec of ours and its tasks by name."""
-    catalog = open_catalog()
-    dataset = catalog.get(DatasetSpec, name)
-    return dataset, {task: catalog.get(TaskSpec, task) for task in dataset.tasks}
 
 
 def tables(faces):

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.layouts import awa2 as layout
 from bench.data.layouts._files import write_lines, write_picture
 from bench.data.readers import read_labels
 from bench.errors import DataError
-from bench.specs.catalog import open_catalog
-from bench.specs.dataset import DatasetSpec
-from bench.specs.task import TaskSpec
 
 from . import contract
+from .contract import quick, shipped
 
 OPTIONS = layout.Options()
 CLASSES = ["antelope", "grizzly+bear", "killer+whale", "fox"]
 PREDICATES = ["black", "fish", "nestspot"]
 COLUMNS = ["class", *PREDICATES]
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@cache
-def shipped(name):
-    """A dataset spec of ours and its tasks by name."""
-    catalog = open_catalog()
-    dataset = catalog.get(DatasetSpec, name)
-    return dataset, {task: catalog.get(TaskSpec, task) for task in dataset.tasks}
 
 
 def rows_with(kinds, table, predicates=PREDICATES):
@@ -213,13 +201,4 @@ def test_a_copy_without_one_of_the_attributes_is_refused_by_name(tmp_path):
 def test_the_halves_share_no_training_image(tmp_path):
     predicates = shipped("awa2")[1]["animal_attributes"].labels
     copy_of(tmp_path, rows=rows_with(["fox"] * 40 + ["ox"] * 40, {"fox": "1" * 85, "ox": "0" * 85}, predicates))
-    train, rest = {}, {}
-    for name in ("awa2", "awa2_classes", "awa2_attributes"):
-        labels = read_labels(*shipped(name), tmp_path).labels
-        splits = dict(zip(labels.images, labels.splits.tolist(), strict=True))
-        train[name] = {image for image, split in splits.items() if split == 0}
-        rest[name] = {image: split for image, split in splits.items() if split}
-    assert train["awa2_classes"] | train["awa2_attributes"] == train["awa2"]
-    assert not train["awa2_classes"] & train["awa2_attributes"]
-    assert min(map(len, train.values())) > 10
-    assert rest["awa2_classes"] == rest["awa2_attributes"] == rest["awa2"]
+    contract.assert_halves(tmp_path, "awa2", "awa2_classes", "awa2_attributes")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from functools import cache
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bench.data.layouts import celeba as layout
@@ -15,11 +14,10 @@ from bench.data.layouts._files import write_lines
 from bench.data.prepare import Preparation
 from bench.data.readers import read_labels
 from bench.errors import DataError
-from bench.specs.catalog import open_catalog
-from bench.specs.dataset import SPLITS, Crop, DatasetSpec
-from bench.specs.task import TaskSpec
+from bench.specs.dataset import SPLITS, Crop
 
 from . import contract
+from .contract import quick, shipped, without_figures
 
 OPTIONS = layout.Options()
 FACE = [69.0, 109.0, 106.0, 113.0, 77.0, 142.0, 73.0, 152.0, 108.0, 154.0]
@@ -28,15 +26,6 @@ ATTRIBUTES, PARTITION, LANDMARKS = (f"{stem}.txt" for stem in (layout.ATTRIBUTES
 LISTS = (ATTRIBUTES, PARTITION, LANDMARKS)
 TOP_OF = {"drive": "", "kaggle": "img_align_celeba/"}
 """What stands before the names of images in the folders that each variant usually has."""
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@cache
-def shipped(name):
-    """A dataset spec of ours and its tasks by name."""
-    catalog = open_catalog()
-    dataset = catalog.get(DatasetSpec, name)
-    return dataset, {task: catalog.get(TaskSpec, task) for task in dataset.tasks}
 
 
 def rows_with(people, *, splits=None, attributes=None, points=True, top=""):
@@ -262,12 +251,6 @@ def test_an_unknown_column_is_named(tmp_path):
 # --------------------------------------------------------------------------------------------------- the shipped specs
 
 
-def without_figures(name):
-    """A spec of ours without the figures of the whole data set, which a fixture does not have."""
-    dataset, tasks = shipped(name)
-    return dataset.model_copy(update={"expected": {}}), tasks
-
-
 @pytest.mark.parametrize("variant", layout.VARIANTS)
 def test_attributes_come_out_under_their_names_and_in_official_splits(tmp_path, variant):
     """Each attribute is present in its own image only."""
@@ -312,16 +295,7 @@ def test_identity_is_learnt_of_people_with_twenty_images_among_the_first_thousan
 
 def test_the_halves_share_no_training_image(tmp_path):
     copy_of(tmp_path, rows_with(CROWD, points=False))
-    train, rest = {}, {}
-    for name in ("celeba", "celeba_attributes", "celeba_identity"):
-        labels = read_labels(*without_figures(name), tmp_path).labels
-        splits = dict(zip(labels.images, labels.splits.tolist(), strict=True))
-        train[name] = {image for image, split in splits.items() if split == 0}
-        rest[name] = {image: split for image, split in splits.items() if split}
-    assert train["celeba_attributes"] | train["celeba_identity"] == train["celeba"]
-    assert not train["celeba_attributes"] & train["celeba_identity"]
-    assert min(map(len, train.values())) > 10
-    assert rest["celeba_attributes"] == rest["celeba_identity"] == rest["celeba"]
+    contract.assert_halves(tmp_path, "celeba", "celeba_attributes", "celeba_identity")
 
 
 def test_a_person_in_two_official_splits_is_found(tmp_path):

@@ -6,11 +6,10 @@ import io
 import re
 import struct
 import zlib
-from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
@@ -18,23 +17,12 @@ from bench.data.layouts import clothing_attributes as layout
 from bench.data.layouts._files import write_picture
 from bench.data.readers import read_labels
 from bench.errors import DataError
-from bench.specs.catalog import open_catalog
-from bench.specs.dataset import DatasetSpec
-from bench.specs.task import TaskSpec
 
 from . import contract
+from .contract import quick, shipped
 
 OPTIONS = layout.Options()
 COLUMNS = [*layout.CODES, "sleevelength:no", "sleevelength:short", "sleevelength:long", "neckline:round"]
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@cache
-def shipped(name):
-    """A dataset spec of ours and its tasks by name."""
-    catalog = open_catalog()
-    dataset = catalog.get(DatasetSpec, name)
-    return dataset, {task: catalog.get(TaskSpec, task) for task in dataset.tasks}
 
 
 def rows_with(codes):
@@ -361,13 +349,4 @@ def test_every_label_of_the_task_is_annotated():
 
 def test_the_halves_share_no_training_image(tmp_path):
     copy_of(tmp_path, category=["1"] * 60, red=["1"] * 60)
-    train, rest = {}, {}
-    for name in ("clothing_attributes", "clothing_categories", "clothing_parts"):
-        labels = read_labels(*shipped(name), tmp_path).labels
-        splits = dict(zip(labels.images, labels.splits.tolist(), strict=True))
-        train[name] = {image for image, split in splits.items() if split == 0}
-        rest[name] = {image: split for image, split in splits.items() if split}
-    assert train["clothing_categories"] | train["clothing_parts"] == train["clothing_attributes"]
-    assert not train["clothing_categories"] & train["clothing_parts"]
-    assert min(map(len, train.values())) > 5
-    assert rest["clothing_categories"] == rest["clothing_parts"] == rest["clothing_attributes"]
+    contract.assert_halves(tmp_path, "clothing_attributes", "clothing_categories", "clothing_parts")

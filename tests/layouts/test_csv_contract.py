@@ -1,15 +1,16 @@
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from bench.data.layouts import csv as layout
 
 from . import contract
+from .contract import quick
 
 ROWS = contract.rows_of(
     image=[f"images/{i}.png" for i in range(5)], split=list("aabbc"), **{"value:kind": ["cat", "dog", "cat", "", "dog"]}
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(quick, max_examples=150)
 @given(damage=contract.damages())
 def test_damaged_tables_are_refused_or_read_without_a_wrong_row(tmp_path, damage):
     options = layout.Options(split="split")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.layouts import cub as layout
@@ -16,11 +15,10 @@ from bench.data.layouts._files import write_lines
 from bench.data.prepare import Preparation
 from bench.data.readers import read_labels
 from bench.errors import DataError
-from bench.specs.catalog import open_catalog
-from bench.specs.dataset import SPLITS, DatasetSpec
-from bench.specs.task import TaskSpec
+from bench.specs.dataset import SPLITS
 
 from . import contract
+from .contract import quick, shipped, without_figures
 
 OPTIONS = layout.Options()
 TOP = "CUB_200_2011/"
@@ -28,16 +26,6 @@ KINDS = ["001.Black_footed_Albatross", "017.Cardinal", "141.Artic_Tern", "200.Co
 ATTRIBUTES = ["has_bill_shape::curved_(up_or_down)", "has_size::very_small_(3_-_5_in)", "has_wing_color::blue"]
 COLUMNS = ["species", *ATTRIBUTES]
 BOX = [60.0, 27.0, 325.0, 304.0]
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@cache
-def shipped(name):
-    """A dataset spec of ours, without the counts that a fixture does not have, and its tasks by name."""
-    catalog = open_catalog()
-    dataset = catalog.get(DatasetSpec, name)
-    tasks = {task: catalog.get(TaskSpec, task) for task in dataset.tasks}
-    return dataset.model_copy(update={"expected": {}}), tasks
 
 
 def rows_with(kinds, *, splits=None, codes=None, boxes=None, top=TOP, attributes=ATTRIBUTES):
@@ -295,12 +283,12 @@ def test_an_unknown_column_is_named(tmp_path):
 
 
 def all_attributes():
-    return sorted(shipped("cub")[1]["bird_attributes"].labels)
+    return sorted(without_figures("cub")[1]["bird_attributes"].labels)
 
 
 def all_kinds():
     """Classes in another order than the task's labels; numbers are not read."""
-    return [f"{i:03d}.{name}" for i, name in enumerate(sorted(shipped("cub")[1]["bird_species"].labels), 1)]
+    return [f"{i:03d}.{name}" for i, name in enumerate(sorted(without_figures("cub")[1]["bird_species"].labels), 1)]
 
 
 def table_of(rows, attributes):
@@ -309,7 +297,7 @@ def table_of(rows, attributes):
 
 
 def test_species_and_attributes_come_out_under_their_names(tmp_path):
-    dataset, tasks = shipped("cub")
+    dataset, tasks = without_figures("cub")
     names, kinds = all_attributes(), all_kinds()
     assert len(names) == 312
     assert len(kinds) == 200
@@ -329,14 +317,14 @@ def test_species_and_attributes_come_out_under_their_names(tmp_path):
 
 
 def test_the_halves_read_their_labels_alike():
-    whole = shipped("cub")[0].tasks
-    assert shipped("cub_attributes")[0].tasks == {"bird_attributes": whole["bird_attributes"]}
-    assert shipped("cub_species")[0].tasks == {"bird_species": whole["bird_species"]}
-    assert shipped("cub_112")[0].tasks["bird_species"] == whole["bird_species"]
+    whole = without_figures("cub")[0].tasks
+    assert without_figures("cub_attributes")[0].tasks == {"bird_attributes": whole["bird_attributes"]}
+    assert without_figures("cub_species")[0].tasks == {"bird_species": whole["bird_species"]}
+    assert without_figures("cub_112")[0].tasks["bird_species"] == whole["bird_species"]
 
 
 def test_what_is_not_visible_or_guessed_is_not_known(tmp_path):
-    dataset, tasks = shipped("cub")
+    dataset, tasks = without_figures("cub")
     names = all_attributes()
     codes = [list(layout.CODES) * 39]
     rows = rows_with([all_kinds()[0]], codes=codes, attributes=names)
@@ -347,7 +335,7 @@ def test_what_is_not_visible_or_guessed_is_not_known(tmp_path):
 
 
 def test_the_112_attributes_are_those_of_the_species(tmp_path):
-    dataset, tasks = shipped("cub_112")
+    dataset, tasks = without_figures("cub_112")
     names, kinds = all_attributes(), all_kinds()[:20]
     table = table_of(len(kinds), len(names))
     species = [[("0/4", "1/4")[has] for has in row] for row in table]
@@ -366,22 +354,13 @@ def test_the_halves_share_no_training_image(tmp_path):
     kinds = all_kinds()[:2] * 40
     codes = [["0/4"] * 312] * 80
     copy_of(tmp_path, rows_with(kinds, splits="1110" * 20, codes=codes, attributes=all_attributes()))
-    train, rest = {}, {}
-    for name in ("cub", "cub_species", "cub_attributes"):
-        labels = read_labels(*shipped(name), tmp_path).labels
-        splits = dict(zip(labels.images, labels.splits.tolist(), strict=True))
-        train[name] = {image for image, split in splits.items() if split == 0}
-        rest[name] = {image: split for image, split in splits.items() if split}
-    assert train["cub_species"] | train["cub_attributes"] == train["cub"]
-    assert not train["cub_species"] & train["cub_attributes"]
-    assert min(map(len, train.values())) > 10
-    assert rest["cub_species"] == rest["cub_attributes"] == rest["cub"]
+    contract.assert_halves(tmp_path, "cub", "cub_species", "cub_attributes")
 
 
 def test_a_copy_is_prepared_and_counted_against_the_literature(tmp_path):
-    dataset, tasks = shipped("cub_species")
+    dataset, tasks = without_figures("cub_species")
     copy = copy_of(tmp_path / "copy", rows_with(all_kinds()[:8], splits="11110000", attributes=()))
     assert Preparation(dataset, tasks, 16, copy).prepare().labels.counts()["test"] == 4
-    dataset = open_catalog().get(DatasetSpec, "cub_species")
+    dataset, tasks = shipped("cub_species")
     with pytest.raises(DataError, match="4 train images instead of 5994; 4 test images instead of 5794"):
         Preparation(dataset, tasks, 24, copy).prepare()

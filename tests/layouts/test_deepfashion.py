@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.labels import code_columns, columns_of
@@ -15,29 +13,18 @@ from bench.data.layouts.deepfashion import FOLDERS, OUTSIDE
 from bench.data.prepare import Preparation
 from bench.data.readers import read_labels
 from bench.errors import DataError
-from bench.specs.catalog import open_catalog
-from bench.specs.dataset import DatasetSpec
-from bench.specs.task import TaskSpec
 
 from . import contract
+from .contract import quick, without_figures
 
 COARSE, FINE = layout.Options(), layout.Options(annotation="fine")
 COLUMNS = ["category", "floral print", "v-neck", "a-line"]
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 ATTRIBUTES = "garment_attributes"
 
 
 def options_for(variant):
     return FINE if variant == "fine" else COARSE
-
-
-@cache
-def shipped(name):
-    """A dataset spec of ours without its counts, which small copies do not have, and its tasks by name."""
-    catalog = open_catalog()
-    dataset = catalog.get(DatasetSpec, name).model_copy(update={"expected": {}})
-    return dataset, {task: catalog.get(TaskSpec, task) for task in dataset.tasks}
 
 
 def write_list(root, file, lines, *, count=None):
@@ -294,7 +281,7 @@ def test_both_annotations_of_one_copy_are_told_apart(tmp_path):
 
 def copy_with_labels(root, name, categories, marks):
     """A copy in which each image has one category and one attribute, by the columns of a spec of ours."""
-    dataset, tasks = shipped(name)
+    dataset, tasks = without_figures(name)
     columns = [column for column in code_columns(dataset, tasks) if column != "category"]
     variant = "fine" if name == "deepfashion_fine" else "coarse"
     absent = "0" if variant == "fine" else "-1"
@@ -312,7 +299,7 @@ def copy_with_labels(root, name, categories, marks):
 
 @pytest.mark.parametrize("name", ["deepfashion", "deepfashion_fine"])
 def test_labels_come_out_under_the_right_names(tmp_path, name):
-    dataset, tasks = shipped(name)
+    dataset, tasks = without_figures(name)
     by_column = {column: label for label, column in columns_of(dataset.tasks[ATTRIBUTES], tasks[ATTRIBUTES]).items()}
     categories = list(dataset.tasks["garment_category"].codes)
     written = copy_with_labels(tmp_path, name, categories, list(by_column))
@@ -331,8 +318,8 @@ def test_labels_come_out_under_the_right_names(tmp_path, name):
 
 
 def test_official_names_of_coarse_attributes_mean_what_the_fine_ones_do():
-    coarse, _ = shipped("deepfashion")
-    fine, tasks = shipped("deepfashion_fine")
+    coarse, _ = without_figures("deepfashion")
+    fine, tasks = without_figures("deepfashion_fine")
     assert set(columns_of(fine.tasks["garment_attributes"], tasks["garment_attributes"])) == set(
         tasks["garment_attributes"].labels
     )
@@ -341,7 +328,7 @@ def test_official_names_of_coarse_attributes_mean_what_the_fine_ones_do():
 
 
 def test_a_category_out_of_use_is_an_error(tmp_path):
-    dataset, tasks = shipped("deepfashion")
+    dataset, tasks = without_figures("deepfashion")
     copy_with_labels(tmp_path, "deepfashion", ["Cape"], ["floral"])
     with pytest.raises(DataError, match="the code 'Cape' has no meaning for task 'garment_category'"):
         read_labels(dataset, tasks, tmp_path)
@@ -349,7 +336,7 @@ def test_a_category_out_of_use_is_an_error(tmp_path):
 
 def test_a_copy_is_prepared_cropped_by_its_boxes(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    dataset, tasks = shipped("deepfashion")
+    dataset, tasks = without_figures("deepfashion")
     copy_with_labels(tmp_path / "copy", "deepfashion", ["Tee", "Dress", "Romper"], ["floral"])
     store = Preparation(dataset, tasks, 16, tmp_path / "copy").prepare()
     assert store.manifest.refused == {}

@@ -6,19 +6,17 @@ import zipfile
 
 import openpyxl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.labels import columns_of, labels_from_codes
 from bench.data.layouts import emotionet as layout
 from bench.data.layouts.emotionet import NO_IMAGE, NO_LINK, ODD_LINK, Options
 from bench.errors import DataError
-from bench.specs.catalog import open_catalog
 from bench.specs.components import read_options
-from bench.specs.dataset import DatasetSpec
-from bench.specs.task import TaskSpec
 
 from . import contract
+from .contract import quick, shipped
 
 COLUMNS = ["au1", "au12", "au60"]
 ALL = Options(least_present=0)
@@ -34,7 +32,7 @@ def rows_with(names, folder="images", flat=(), **values):
 # -------------------------------------------------------------------------------------------------- round trip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(quick, max_examples=40)
 @given(
     names=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 99999)), min_size=1, max_size=6, unique=True),
     flat=st.sets(st.integers(0, 5)),
@@ -64,7 +62,7 @@ ROWS = rows_with(
 
 
 @pytest.mark.parametrize("variant", layout.VARIANTS)
-@settings(max_examples=70, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(quick, max_examples=70)
 @given(damage=contract.damages())
 def test_damaged_copies_are_refused_or_read_without_a_wrong_row(tmp_path, variant, damage):
     contract.assert_survives(layout, tmp_path, ALL, ROWS, COLUMNS, variant, damage)
@@ -340,8 +338,8 @@ def test_images_outside_the_copy_are_not_looked_for(tmp_path):
 )
 def test_the_shipped_spec_names_each_unit_rightly(tmp_path, name, task, variant, count):
     """Of each image one unit is present and two are not known; all come out under their own names."""
-    catalog = open_catalog()
-    spec, declared = catalog.get(DatasetSpec, name), catalog.get(TaskSpec, task)
+    spec, tasks = shipped(name)
+    declared = tasks[task]
     assert spec.copy_name == "emotionet"
     assert spec.layout is not None
     units = list(columns_of(spec.tasks[task], declared))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
@@ -24,11 +24,11 @@ from bench.specs.dataset import DatasetSpec
 from bench.specs.task import TaskSpec
 
 from . import contract
+from .contract import quick
 
 OPTIONS = layout.Options()
 NAMES = ["data/test-00000-of-00001.parquet", "data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"]
 COLUMNS = ["label", "tags.red", "tags.blue"]
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def jpeg(colour):

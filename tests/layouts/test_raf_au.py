@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.layouts import raf_au as layout
@@ -17,10 +17,10 @@ from bench.specs.dataset import DatasetSpec
 from bench.specs.task import TaskSpec
 
 from . import contract
+from .contract import quick
 
 OPTIONS = layout.Options()
 COLUMNS = list(layout.COLUMNS)
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def rows_with(present, *, inner=True):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,17 +15,15 @@ from bench.data.layouts._files import write_lines, write_picture
 from bench.data.prepare import Preparation
 from bench.data.readers import read_labels
 from bench.errors import DataError
-from bench.specs.catalog import open_catalog
 from bench.specs.dataset import SPLITS, DatasetSpec
-from bench.specs.task import TaskSpec
 
 from . import contract
+from .contract import quick, shipped
 
 OPTIONS = layout.Options()
 ORIGINAL = layout.Options(images="original")
 COLUMNS = list(layout.COLUMNS)
 EXPRESSIONS = ["surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"]
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FACE = [10.0, 10.0, 30.0, 10.0, 20.0, 20.5, 12.0, 30.0, 28.0, 30.0]
 
 faces = st.tuples(
@@ -38,14 +35,6 @@ faces = st.tuples(
     st.integers(-40, 40),
     st.integers(1, 400),
 )
-
-
-@cache
-def shipped(name):
-    """A dataset spec of ours and its tasks by name."""
-    catalog = open_catalog()
-    dataset = catalog.get(DatasetSpec, name)
-    return dataset, {task: catalog.get(TaskSpec, task) for task in dataset.tasks}
 
 
 def rows_with(given_faces, options=OPTIONS, variant="official"):

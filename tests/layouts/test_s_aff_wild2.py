@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.layouts import s_aff_wild2 as layout
@@ -14,26 +12,15 @@ from bench.data.layouts.s_aff_wild2 import FILES, NO_ANNOTATION, NO_IMAGE, OUTSI
 from bench.data.prepare import Preparation
 from bench.data.readers import read_labels
 from bench.errors import DataError
-from bench.specs.catalog import open_catalog
-from bench.specs.dataset import DatasetSpec
-from bench.specs.task import TaskSpec
 
 from . import contract
+from .contract import quick, without_figures
 
 OPTIONS = layout.Options()
 COLUMNS = layout.columns(OPTIONS)
 HEADER = "image,valence,arousal,expression,aus"
 NONE = ",".join(["0"] * 12)
 MASKED = ",".join(["-1"] * 12)
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@cache
-def shipped():
-    """The dataset spec without its counts, which small copies do not have, and its tasks by name."""
-    catalog = open_catalog()
-    dataset = catalog.get(DatasetSpec, "s_aff_wild2").model_copy(update={"expected": {}})
-    return dataset, {task: catalog.get(TaskSpec, task) for task in dataset.tasks}
 
 
 def copy_of(root, training, validation=(), *, images=None, end="", folder=""):
@@ -227,7 +214,7 @@ def test_wrong_roots_and_partial_copies_are_told(tmp_path):
 
 def named(tmp_path, training, validation=()):
     """What the spec makes of a copy: image -> expression, units that are present, units that are annotated."""
-    dataset, tasks = shipped()
+    dataset, tasks = without_figures("s_aff_wild2")
     labels = read_labels(dataset, tasks, copy_of(tmp_path, training, validation)).labels
     found = {}
     for row, image in enumerate(labels.images):
@@ -256,7 +243,7 @@ def test_labels_come_out_under_the_right_names(tmp_path):
 
 def test_validation_is_tested_on_and_films_stay_together(tmp_path):
     training = [f"{film}_{side}/1.jpg,0,0,3,{NONE}" for film in range(60) for side in ("left", "right")]
-    dataset, tasks = shipped()
+    dataset, tasks = without_figures("s_aff_wild2")
     labels = read_labels(dataset, tasks, copy_of(tmp_path, training, [f"v/1.jpg,0,0,3,{NONE}"])).labels
     split_of = {}
     for group, split in zip(labels.groups, labels.splits.tolist(), strict=True):
@@ -267,7 +254,7 @@ def test_validation_is_tested_on_and_films_stay_together(tmp_path):
 
 def test_a_copy_is_prepared(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    dataset, tasks = shipped()
+    dataset, tasks = without_figures("s_aff_wild2")
     copy = copy_of(tmp_path / "copy", [f"{film}/1.jpg,0,0,3,{NONE}" for film in range(30)], [f"v/1.jpg,0,0,3,{NONE}"])
     store = Preparation(dataset, tasks, 16, copy).prepare()
     assert store.manifest.refused == {}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.labels import code_columns
@@ -15,11 +14,9 @@ from bench.data.layouts import zappos as layout
 from bench.data.layouts._files import write_lines, write_picture
 from bench.data.readers import read_labels
 from bench.errors import DataError
-from bench.specs.catalog import open_catalog
-from bench.specs.dataset import DatasetSpec
-from bench.specs.task import TaskSpec
 
 from . import contract
+from .contract import quick, shipped
 
 OPTIONS = layout.Options()
 TABLE = "ut-zap50k-data/meta-data-bin.csv"
@@ -29,7 +26,6 @@ KINDS = [("Shoes", "Oxfords"), ("Shoes", "Boat Shoes"), ("Boots", "Mid-Calf"), (
 BRANDS = ["Bostonian", "L.A.M.B.", "Kenneth Cole", "Etnies®", "a%41b"]
 MATERIALS = ["Material.Full.grain.leather", "Material.Wool"]
 COLUMNS = ["category", "subcategory", "heel_height", *MATERIALS, "ToeStyle.Round.Toe", "Closure.Lace.up"]
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def image_of(cid, kind=("Shoes", "Oxfords"), brand="Bostonian", top=SQUARE):
@@ -43,14 +39,6 @@ def copy_of(root, lines, *, header=HEADER, images=None):
         write_picture(root / image)
     (root / SQUARE).mkdir(exist_ok=True)
     return root
-
-
-@cache
-def shipped(name):
-    """A dataset spec of ours and its tasks by name."""
-    catalog = open_catalog()
-    dataset = catalog.get(DatasetSpec, name)
-    return dataset, {task: catalog.get(TaskSpec, task) for task in dataset.tasks}
 
 
 def labels_of(name, copy):

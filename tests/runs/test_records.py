@@ -89,7 +89,8 @@ def by_labels(scores, truth):
         if told.any() or said.any():
             f1.append(f1_score(told, said, zero_division=0))
         accuracy.append(accuracy_score(told, said))
-    return {"mean_f1": np.mean(f1), "mean_accuracy": np.mean(accuracy)}
+    means = {"mean_f1": np.mean(f1), "mean_accuracy": np.mean(accuracy)}
+    return means | {"emotionet_score": np.mean(list(means.values()))}
 
 
 def altered(folder, change):

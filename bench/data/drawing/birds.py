@@ -1,7 +1,7 @@
 """Drawn birds whose build, colours and markings are their attributes.
 
 Stand-ins for data sets of birds are made of drawn birds, seen from the side, in which every attribute of
-CUB-200-2011 shows: 312 of them in 28 groups (part and aspect), of which a bird has one value each.  Whoever looks for
+CUB-200-2011 shows: 312 of them in 28 groups (part and aspect), of which a bird has one value each. Whoever looks for
 the attributes, or for the species behind them, has to look at the bird.
 
 How a picture comes about::
@@ -12,14 +12,11 @@ How a picture comes about::
 
 Every colour group has a part of its own, so that no two groups show in the same pixels: `upperparts` is the rump,
 `underparts` the flank and vent behind the belly, `primary_color` the ground between the other parts (cheek, neck and
-side).  Size is size in the frame.  Spots, stripes and markings of the head are dark on light parts and light on dark
+side). Size is size in the frame. Spots, stripes and markings of the head are dark on light parts and light on dark
 ones; multi-coloured parts have large patches of another hue, iridescent ones shimmer from teal to violet.
 
-Coordinates: u grows to the right, where the bird looks before some pictures are mirrored, v grows downwards, and (0, 0)
-is the middle of the body.  The unit is half the frame for a bird of the largest size.
-
-Everything is float32 and vectorised over images; pixel arrays are ``[n, h, w]`` and per-image quantities are
-``[n, 1, 1]``.  Masks have compact support, so that parts are painted in windows of the frame without seams.
+The bird looks to the right before some pictures are mirrored, and (0, 0) is the middle of its body; see `_brush` for u
+and v. The unit is half the frame for a bird of the largest size.
 
 Source of the groups and values: attributes.txt of CUB-200-2011 (Wah et al., 2011), in its order.
 """
@@ -28,17 +25,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Always float32 at run time; numpy's type stubs do not follow the precision through arithmetic.
-Floats = NDArray[np.floating[Any]]
-Window = tuple[slice, slice, slice]
+from bench.data.drawing import _brush as brush
+from bench.data.drawing._brush import Colour, Columns, Floats, Window, WindowedCanvas
+
+CODE = (Path(__file__), *brush.CODE)
+
 Rows = NDArray[np.intp]
-# Red, green, blue in 0..1: each one number, or an array that broadcasts to [n, h, w].
-Colour = Sequence[Floats | float]
 
 COLOURS: dict[str, tuple[float, float, float]] = {
     "blue": (0.18, 0.36, 0.82), "brown": (0.42, 0.27, 0.16), "iridescent": (0.05, 0.46, 0.44),
@@ -171,11 +168,6 @@ _POSE: tuple[str, ...] = (
 )  # fmt: skip
 POSE_SIZE: int = len(_POSE)
 
-_MIN_SIZE = 16
-_MAX_SIZE = 256
-# Pixels handled at once: a plane of this many float32 stays in a core's cache, which is twice as fast as RAM.
-_CHUNK_PIXELS = 1 << 17
-
 
 def draw_poses(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Draw pose, light and background of ``count`` pictures.
@@ -186,9 +178,7 @@ def draw_poses(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     Raises:
         ValueError: ``count`` is negative.
     """
-    if count < 0:
-        raise ValueError(f"count must be 0 or more, got {count}")
-    return rng.random((count, POSE_SIZE), dtype=np.float32) * 2 - 1
+    return brush.uniform(count, POSE_SIZE, rng)
 
 
 def draw_birds(
@@ -212,12 +202,15 @@ def draw_birds(
     Raises:
         ValueError: an argument has another shape, dtype or range than stated.
     """
-    _check_arguments(values, poses, size)
-    images = np.empty((len(values), size, size, 3), dtype=np.uint8)
-    chunk = max(1, _CHUNK_PIXELS // (size * size))
-    for start in range(0, len(values), chunk):
-        part = slice(start, start + chunk)
-        bird, pose = _Bird(values[part]), _Pose(poses[part])
+    brush.check_size(size)
+    count = len(values)
+    brush.check_table("values", values, (count, len(GROUPS)), np.int8)
+    for column, (group, known) in zip(values.T, GROUPS.items(), strict=True):
+        brush.check_places(f"values of {group}", column, len(known))
+    brush.check_uniform("poses", poses, (count, POSE_SIZE))
+    images = np.empty((count, size, size, 3), dtype=np.uint8)
+    for part in brush.parts(count, size):
+        bird, pose = _Bird(values[part]), Columns(_POSE, poses[part])
         build = _build_of(bird, pose)
         canvas = _posed_canvas(build, bird, pose, size)
         _paint_surroundings(canvas, build, pose)
@@ -226,44 +219,7 @@ def draw_birds(
     return images
 
 
-def _check_arguments(values: NDArray[np.int8], poses: NDArray[np.float32], size: int) -> None:
-    """Raise ValueError unless the arguments of :func:`draw_birds` are as documented there."""
-    if values.ndim != 2 or values.shape[1] != len(GROUPS):
-        raise ValueError(f"values must have shape [n, {len(GROUPS)}], got {list(values.shape)}")
-    if values.dtype != np.int8:
-        raise ValueError(f"values must be int8, got {values.dtype}")
-    for place, (group, known) in enumerate(GROUPS.items()):
-        column = values[:, place]
-        if len(column) and not (column.min() >= 0 and column.max() < len(known)):
-            raise ValueError(f"values of {group} must be 0 to {len(known) - 1}, got {column.min()} to {column.max()}")
-    if poses.shape != (len(values), POSE_SIZE):
-        raise ValueError(f"poses must have shape {[len(values), POSE_SIZE]}, got {list(poses.shape)}")
-    if poses.dtype != np.float32:
-        raise ValueError(f"poses must be float32, got {poses.dtype}")
-    if not bool(np.all(np.abs(poses) <= 1)):  # written so that NaN fails too
-        raise ValueError("poses must lie in [-1, 1]")
-    if not isinstance(size, int | np.integer):
-        raise ValueError(f"size must be a whole number of pixels, got {size!r}")
-    if not _MIN_SIZE <= size <= _MAX_SIZE:
-        raise ValueError(f"size must be {_MIN_SIZE} to {_MAX_SIZE} pixels, got {size}")
-
-
 # ---------------------------------------------------------------------------------------------- small pieces
-
-
-@dataclass(frozen=True)
-class _Pose:
-    """Named columns of a table of poses."""
-
-    table: Floats
-
-    def __call__(self, name: str) -> Floats:
-        """Give one column as ``[n, 1, 1]``."""
-        return self.table[:, _POSE.index(name)][:, None, None]
-
-    def around(self, middle: float, name: str, reach: float) -> Floats:
-        """Give ``middle + reach * column``."""
-        return middle + reach * self(name)
 
 
 _PLACES = {group: place for place, group in enumerate(GROUPS)}
@@ -296,19 +252,8 @@ class _Bird:
 
 
 @dataclass
-class _Canvas:
-    """The pictures being painted.
-
-    Attributes:
-        u, v: ``[n, 1, w]`` and ``[n, h, 1]``, place of each column and row of pixels, in bird units.
-        sharpness: ``[n, 1, 1]``, 1 / width of a soft edge in bird units.
-        planes: red, green, blue in 0..1, each ``[n, h, w]``.
-    """
-
-    u: Floats
-    v: Floats
-    sharpness: Floats
-    planes: Sequence[Floats]
+class _Canvas(WindowedCanvas):
+    """The pictures being painted; u is ``[n, 1, w]`` and v ``[n, h, 1]``, in bird units."""
 
     def window(self, left: Floats, right: Floats, top: Floats, bottom: Floats) -> Window:
         """Give slices that hold everything from left to right and top to bottom, with its edges, in all images."""
@@ -320,20 +265,6 @@ class _Canvas:
     def places(self, window: Window) -> tuple[Floats, Floats]:
         """Give u ``[n, 1, w']`` and v ``[n, h', 1]`` of a window."""
         return self.u[:, :, window[2]], self.v[:, window[1], :]
-
-    def cover(self, distance: Floats, rows: Rows | None = None) -> Floats:
-        """Turn a signed distance (positive inside) into a soft mask 0..1, in place; of some images only, if given."""
-        distance *= self.sharpness if rows is None else self.sharpness[rows]
-        distance += 0.5
-        return np.clip(distance, 0, 1, out=distance)
-
-    def paint(self, window: Window, mask: Floats, colour: Colour) -> None:
-        """Lay a colour over the planes where the mask says so."""
-        for plane, value in zip(self.planes, colour, strict=True):
-            target = plane[window]
-            change = value - target
-            change *= mask
-            target += change
 
     def feather(self, window: Window, mask: Floats, colours: NDArray[np.int8]) -> None:
         """Lay each bird's own colour (its place in ``COLOURS``) over the planes; iridescent ones shimmer."""
@@ -383,21 +314,6 @@ def _wave(x: Floats) -> Floats:
     return np.abs(x, out=x)
 
 
-def _length(x: Floats, y: Floats) -> Floats:
-    """Measure the vector (x, y).  Several times faster than np.hypot, which guards against overflow."""
-    square = x * x + y * y
-    return np.sqrt(square, out=square)
-
-
-def _stroke(x: Floats, y: Floats, run: Floats | float, rise: Floats | float, width: Floats | float) -> Floats:
-    """Measure the signed distance to a straight stroke of half-width ``width``, (0, 0) to (run, rise)."""
-    along = x * run + y * rise
-    along /= run * run + rise * rise
-    np.clip(along, 0, 1, out=along)
-    distance: Floats = width - _length(x - along * run, y - along * rise)
-    return distance
-
-
 # ------------------------------------------------------------------------------------------------- proportions
 
 
@@ -436,13 +352,13 @@ class _Build:
     branch: Floats
 
 
-def _build_of(bird: _Bird, pose: _Pose) -> _Build:
+def _build_of(bird: _Bird, pose: Columns) -> _Build:
     """Put the bird together."""
     shape = bird.traits("shape", _SHAPE_TRAITS, _SHAPES)
     lean = shape["lean"] + pose.around(0.0, "lean", 0.08)
     run, rise = np.cos(lean), np.sin(lean)
     length, height, head = shape["length"], shape["height"], shape["head"]
-    width, depth = _length(length * run, height * rise), _length(length * rise, height * run)
+    width, depth = brush.length(length * run, height * rise), brush.length(length * rise, height * run)
     shoulder_x, shoulder_y = 0.74 * length * run, -0.74 * length * rise
     return _Build(
         run=run,
@@ -465,7 +381,7 @@ def _build_of(bird: _Bird, pose: _Pose) -> _Build:
     )
 
 
-def _posed_canvas(build: _Build, bird: _Bird, pose: _Pose, size: int) -> _Canvas:
+def _posed_canvas(build: _Build, bird: _Bird, pose: Columns, size: int) -> _Canvas:
     """Set up a canvas ``size`` pixels wide with the bird in its middle."""
     tail = 0.8 * build.length + build.tail
     spread = 1.3 * build.tail_width
@@ -473,7 +389,7 @@ def _posed_canvas(build: _Build, bird: _Bird, pose: _Pose, size: int) -> _Canvas
     right = build.head_x + build.head + build.bill
     top = build.head_y - 1.2 * build.head  # a crest may stand on it
     bottom = np.maximum(build.feet, tail * build.rise + spread * build.run)
-    axis = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(2 / size) - 1
+    axis = brush.pixel_axis(size)
     scale = bird.number("size", _SIZES) + pose.around(0.0, "zoom", _MAX_ZOOM)
     u = (axis[None, None, :] - pose.around(0.0, "shift_x", 0.04)) / scale + (left + right) / 2
     v = (axis[None, :, None] - pose.around(0.0, "shift_y", 0.04)) / scale + (top + bottom) / 2
@@ -486,14 +402,14 @@ def _posed_canvas(build: _Build, bird: _Bird, pose: _Pose, size: int) -> _Canvas
 # ------------------------------------------------------------------------------------------- frame and light
 
 
-def _paint_surroundings(canvas: _Canvas, build: _Build, pose: _Pose) -> None:
+def _paint_surroundings(canvas: _Canvas, build: _Build, pose: Columns) -> None:
     """Fill the frame with a backdrop, a bush out of focus, and the ground or a branch under the feet."""
     lightness = pose.around(0.58, "back_light", 0.17)
     slope = pose.around(0.0, "back_slope", 0.10) * canvas.v
     for plane, name in zip(canvas.planes, ("back_red", "back_green", "back_blue"), strict=True):
         plane[...] = lightness + pose.around(0.0, name, 0.10) + slope
     everywhere = (slice(None), slice(None), slice(None))
-    bush = _length(canvas.u - pose.around(0.0, "bush_x", 0.9), canvas.v - pose.around(0.0, "bush_y", 0.9))
+    bush = brush.length(canvas.u - pose.around(0.0, "bush_x", 0.9), canvas.v - pose.around(0.0, "bush_y", 0.9))
     bush *= -1.6
     bush += 1
     np.clip(bush, 0, 1, out=bush)
@@ -508,7 +424,7 @@ def _paint_surroundings(canvas: _Canvas, build: _Build, pose: _Pose) -> None:
     canvas.paint(everywhere, band, soil)
 
 
-def _expose(canvas: _Canvas, pose: _Pose, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _expose(canvas: _Canvas, pose: Columns, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Light the scene, add sensor noise, quantise, and mirror half of the pictures: uint8 ``[n, h, w, 3]``."""
     size = canvas.v.shape[1]
     axis = np.linspace(-1, 1, size, dtype=np.float32)
@@ -519,31 +435,13 @@ def _expose(canvas: _Canvas, pose: _Pose, rng: np.random.Generator) -> NDArray[n
     blue = pose.around(1.0, "cast_blue", 0.06)
     gains: Sequence[Floats] = (red, np.ones_like(red), blue)
     grain = pose.around(5.0, "noise", 3.0)  # noise is uniform within plus or minus so many grey levels
-    noise = _random_bytes(light.shape, rng)
-    images = np.empty((*light.shape, 3), dtype=np.uint8)
-    for channel, (plane, gain) in enumerate(zip(canvas.planes, gains, strict=True)):
-        plane *= light
-        plane *= gain * 255
-        plane += noise[channel] * (grain / 127.5)
-        plane += 0.5 - grain
-        np.clip(plane, 0, 255, out=plane)
-        images[..., channel] = plane
+    count = len(light)
+    noise = brush.random_bytes(count, 3 * size * size, rng).reshape(count, 3, size, size)
+    lit = (plane * light * (gain * 255) for plane, gain in zip(canvas.planes, gains, strict=True))
+    images = brush.expose(lit, grain, noise)
     mirrored = pose("mirror")[:, 0, 0] > 0
     images[mirrored] = images[mirrored][:, :, ::-1]
     return images
-
-
-def _random_bytes(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Uniform bytes ``[3, n, h, w]`` for ``[n, h, w]`` pixels; much cheaper than normal variates.
-
-    Whole words are drawn for each image, so that the bytes of an image do not depend on where a chunk begins.
-    """
-    count, height, width = shape
-    needed = 3 * height * width
-    words = rng.integers(0, 1 << 32, (count, (needed + 3) // 4), dtype=np.uint32)
-    # The explicit byte order makes machines of either endianness agree.
-    pixels = words.astype("<u4", copy=False).view(np.uint8)[:, :needed]
-    return pixels.reshape(count, 3, height, width).transpose(1, 0, 2, 3)
 
 
 # ---------------------------------------------------------------------------------------------------- layers
@@ -552,7 +450,7 @@ _RIM = 0.03
 """Width of the dark rim that sets a bird off from a background of its own colour."""
 
 
-def _paint_bird(canvas: _Canvas, bird: _Bird, build: _Build, pose: _Pose) -> None:
+def _paint_bird(canvas: _Canvas, bird: _Bird, build: _Build, pose: Columns) -> None:
     """Paint the bird, back to front."""
     _paint_legs(canvas, bird, build, pose)
     _paint_neck(canvas, bird, build)
@@ -565,7 +463,7 @@ def _paint_bird(canvas: _Canvas, bird: _Bird, build: _Build, pose: _Pose) -> Non
     _paint_eye(canvas, bird, build)
 
 
-def _paint_legs(canvas: _Canvas, bird: _Bird, build: _Build, pose: _Pose) -> None:
+def _paint_legs(canvas: _Canvas, bird: _Bird, build: _Build, pose: Columns) -> None:
     """Paint two legs with a foot each, from inside the body down to the ground."""
     # An ellipse that leans is lowest towards its tail.
     lowest = -(build.length**2 - build.height**2) * build.rise * build.run / build.depth
@@ -590,8 +488,8 @@ def _paint_neck(canvas: _Canvas, bird: _Bird, build: _Build) -> None:
     u, v = canvas.places(window)
     x, y = u - build.shoulder_x, v - build.shoulder_y
     run, rise = build.head_x - build.shoulder_x, build.head_y - build.shoulder_y
-    distance = _stroke(x, y, run, rise, thick)
-    front = (y * run - x * rise) / _length(run, rise)
+    distance = thick - brush.stroke(x, y, run, rise)
+    front = (y * run - x * rise) / brush.length(run, rise)
     canvas.darken(window, canvas.cover(distance + _RIM), 0.6)
     canvas.feather(window, canvas.cover(distance.copy()), bird.value("primary_color"))
     canvas.feather(window, canvas.cover(np.minimum(distance, -0.3 * thick - front)), bird.value("nape_color"))
@@ -642,7 +540,7 @@ _PERIOD = 0.18
 
 
 def _spots(along: Floats, across: Floats) -> Floats:
-    distance: Floats = (0.32 - _length(_wave(along / _PERIOD), _wave(across / _PERIOD))) * _PERIOD
+    distance: Floats = (0.32 - brush.length(_wave(along / _PERIOD), _wave(across / _PERIOD))) * _PERIOD
     return distance
 
 
@@ -677,7 +575,7 @@ def _paint_tail(canvas: _Canvas, bird: _Bird, build: _Build, trunk: _Trunk) -> N
 def _paint_body(canvas: _Canvas, bird: _Bird, build: _Build, trunk: _Trunk) -> None:
     """Paint the body: its ground, then back, rump, belly, flank and vent, and breast."""
     along, across = trunk.along / build.length, trunk.across / build.height
-    radius = _length(along, across)
+    radius = brush.length(along, across)
     distance = (1 - radius) * build.height
     canvas.darken(trunk.window, canvas.cover(distance + _RIM), 0.6)
     canvas.feather(trunk.window, canvas.cover(distance.copy()), bird.value("primary_color"))
@@ -704,7 +602,7 @@ def _paint_body(canvas: _Canvas, bird: _Bird, build: _Build, trunk: _Trunk) -> N
     canvas.darken(trunk.window, radius * radius * canvas.cover(distance), 0.12)
 
 
-def _paint_wing(canvas: _Canvas, bird: _Bird, build: _Build, pose: _Pose, trunk: _Trunk) -> None:
+def _paint_wing(canvas: _Canvas, bird: _Bird, build: _Build, pose: Columns, trunk: _Trunk) -> None:
     """Paint the folded wing, with the shadow it throws."""
     wing = bird.traits("wing_shape", _WING_TRAITS, _WINGS)
     back = 0.5 * build.length - trunk.along
@@ -766,7 +664,7 @@ def _paint_head(canvas: _Canvas, bird: _Bird, build: _Build) -> None:
     u, v = canvas.places(window)
     x, y = (u - build.head_x) / radius, (v - build.head_y) / radius
     _paint_crest(canvas, bird, window, x, y, radius)
-    distance = (1 - _length(x, y)) * radius
+    distance = (1 - brush.length(x, y)) * radius
     canvas.darken(window, canvas.cover(distance + _RIM), 0.6)
     whole = canvas.cover(distance.copy())
     canvas.feather(window, whole, bird.value("primary_color"))
@@ -790,7 +688,9 @@ def _paint_crest(canvas: _Canvas, bird: _Bird, window: Window, x: Floats, y: Flo
     crested = (bird.value("head_pattern") == _HEAD_PATTERNS.index("crested"))[:, None, None]
     if not crested.any():
         return
-    feathers = [_stroke(x + 0.3, y + 0.7, run, rise, 0.17) for run, rise in ((-0.30, -0.75), (-0.8, -0.5), (-1.1, 0.0))]
+    feathers = [
+        0.17 - brush.stroke(x + 0.3, y + 0.7, run, rise) for run, rise in ((-0.30, -0.75), (-0.8, -0.5), (-1.1, 0.0))
+    ]
     distance = np.maximum(np.maximum(feathers[0], feathers[1]), feathers[2]) * radius
     canvas.darken(window, canvas.cover(distance + _RIM) * crested, 0.6)
     canvas.feather(window, canvas.cover(distance) * crested, bird.value("crown_color"))
@@ -801,12 +701,12 @@ _EYE_X, _EYE_Y, _EYE = 0.20, -0.08, 0.29
 
 # Signed distance to each marking, in radii of the head, from the place in the head.
 _HEAD_MARKINGS: dict[str, Callable[[Floats, Floats], Floats]] = {
-    "spotted": lambda x, y: 0.17 - 0.52 * _length(_wave(x / 0.52), _wave(y / 0.52)),
-    "malar": lambda x, y: _stroke(x - 0.8, y - 0.30, -1.1, 0.42, 0.13),
+    "spotted": lambda x, y: 0.17 - 0.52 * brush.length(_wave(x / 0.52), _wave(y / 0.52)),
+    "malar": lambda x, y: 0.13 - brush.stroke(x - 0.8, y - 0.30, -1.1, 0.42),
     "masked": lambda x, y: np.minimum(0.36 - np.abs(y - _EYE_Y), x + 0.45),
-    "unique_pattern": lambda x, y: 0.33 - _length(x + 0.40, y - 0.22),
-    "eyebrow": lambda x, y: _stroke(x - 0.65, y + 0.50, -1.25, 0.10, 0.11),
-    "eyering": lambda x, y: 0.11 - np.abs(_length(x - _EYE_X, y - _EYE_Y) - _EYE - 0.15),
+    "unique_pattern": lambda x, y: 0.33 - brush.length(x + 0.40, y - 0.22),
+    "eyebrow": lambda x, y: 0.11 - brush.stroke(x - 0.65, y + 0.50, -1.25, 0.10),
+    "eyering": lambda x, y: 0.11 - np.abs(brush.length(x - _EYE_X, y - _EYE_Y) - _EYE - 0.15),
     "eyeline": lambda x, y: 0.10 - np.abs(y - _EYE_Y - 0.12 * x),
     "striped": lambda x, y: (0.2 - _wave((y + 0.3 * x) / 0.5)) * 0.5,
     "capped": lambda x, y: -0.36 - y - 0.15 * x,
@@ -819,7 +719,7 @@ def _paint_eye(canvas: _Canvas, bird: _Bird, build: _Build) -> None:
     radius = _EYE * build.head
     window = canvas.window(x - radius - 0.02, x + radius + 0.02, y - radius - 0.02, y + radius + 0.02)
     u, v = canvas.places(window)
-    away = _length(u - x, v - y)
+    away = brush.length(u - x, v - y)
     canvas.darken(window, canvas.cover(radius + 0.02 - away), 0.8)
     iris = np.array([list(COLOURS).index(colour) for colour in _EYE_COLOURS], dtype=np.int8)[bird.value("eye_color")]
     canvas.feather(window, canvas.cover(radius - away), iris)

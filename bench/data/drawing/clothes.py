@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ from numpy.typing import NDArray
 
 from bench.data.drawing import _brush as brush
 from bench.data.drawing._brush import Canvas, Columns, Floats, bump, step
+
+CODE = (Path(__file__), *brush.CODE)
 
 
 class Form(NamedTuple):
@@ -112,31 +115,19 @@ def draw_clothes(
         uint8 ``[n, size, size, 3]``, RGB.
 
     Raises:
-        ValueError: the size is out of range, or arguments have other shapes.
+        ValueError: an argument has another shape, dtype or range than stated.
     """
     brush.check_size(size)
+    brush.check_places("categories", categories, len(CATEGORIES))
     count = len(categories)
-    brush.check_shape("attributes", attributes, (count, len(ATTRIBUTES)))
-    nuisances = rng.random((count, len(_NUISANCES)), dtype=np.float32) * 2 - 1
+    brush.check_table("attributes", attributes, (count, len(ATTRIBUTES)), np.bool_)
     images = np.empty((count, size, size, 3), np.uint8)
-    for part in brush.parts(count, size):
-        nuisance = Columns(_NUISANCES, nuisances[part])
-        noise = brush.random_bytes(len(nuisance.table), 3 * size * size + _FUZZ_GRID**2, rng)
-        canvas = Canvas.blank(
-            size,
-            shift_x=nuisance.around(0.0, "shift_x", 0.07),
-            shift_y=nuisance.around(0.0, "shift_y", 0.05),
-            scale=nuisance.around(1.0, "scale", 0.06),
-            softness=nuisance.around(0.010, "softness", 0.010),
-        )
-        figure = _figure_of(categories[part], attributes[part], nuisance)
-        _paint_street(canvas, nuisance, brush.mottle(noise[:, 3 * size * size :], size))
-        _paint_person(_View(canvas, figure))
-        light = nuisance.around(0.98, "brightness", 0.07)
-        warm = nuisance.around(0.0, "cast", 0.04)
-        images[part] = brush.expose(
-            canvas, (light + warm, light, light - warm), nuisance.around(5.0, "noise", 3.0), noise[:, : 3 * size * size]
-        )
+    for shot in brush.shots(count, size, _NUISANCES, _FUZZ_GRID, rng):
+        rows = shot.rows
+        canvas = shot.canvas(shift=(0.07, 0.05), scale=(1.0, 0.06), softness=0.010)
+        _paint_street(canvas, shot.nuisance, shot.fuzz)
+        _paint_person(_View(canvas, _figure_of(categories[rows], attributes[rows], shot.nuisance)))
+        images[rows] = shot.expose(canvas, light=(0.98, 0.07), cast=0.04, grain=(5.0, 3.0))
     return images
 
 
@@ -169,7 +160,7 @@ class _Figure:
 
     def paint(self, what: str) -> list[Floats]:
         """One of the colours."""
-        return [self.colour(f"{what}_{channel}") for channel in "rgb"]
+        return self.colour.rgb(what)
 
     def half_width(self, v: Floats) -> Floats:
         """Half the width of the body at each height: in at the waist, out at the hips."""
@@ -197,7 +188,6 @@ def _figure_of(categories: NDArray[np.integer], attributes: NDArray[np.bool_], n
 def _colours_of(attributes: NDArray[np.bool_], nuisance: Columns) -> Columns:
     """Colours by name and channel: of the garment those that are labelled, of everything else by chance."""
     labelled = attributes[:, : len(PALETTE)]
-    count = len(labelled)
     # Chance says which of two labelled colours is the main one, and what is taken where none is labelled.
     turn = np.arange(len(PALETTE)) + (nuisance("order")[:, :, 0] + 1) * len(PALETTE) / 2
     order = np.argsort(np.where(labelled, 0, 100) + np.mod(turn, len(PALETTE)), axis=1, kind="stable")
@@ -216,18 +206,17 @@ def _colours_of(attributes: NDArray[np.bool_], nuisance: Columns) -> Columns:
         colour: Floats = 0.85 * _RGB[place]
         return colour
 
-    found = {
-        "main": main,
-        "second": second,
-        "skin": blend((0.97, 0.80, 0.68), (0.52, 0.35, 0.25), "skin"),
-        "hair": blend((0.12, 0.08, 0.06), (0.70, 0.52, 0.28), "hair"),
-        "legs": blend((0.14, 0.16, 0.24), (0.46, 0.42, 0.36), "legs"),
-        "scarf": any_of("scarf"),
-        "tie": 0.8 * any_of("tie"),
-    }
-    assert all(values.shape == (count, 3) for values in found.values())
-    names = tuple(f"{what}_{channel}" for what in found for channel in "rgb")
-    return Columns(names, np.concatenate(list(found.values()), 1).astype(np.float32))
+    return brush.colours(
+        {
+            "main": main,
+            "second": second,
+            "skin": blend((0.97, 0.80, 0.68), (0.52, 0.35, 0.25), "skin"),
+            "hair": blend((0.12, 0.08, 0.06), (0.70, 0.52, 0.28), "hair"),
+            "legs": blend((0.14, 0.16, 0.24), (0.46, 0.42, 0.36), "legs"),
+            "scarf": any_of("scarf"),
+            "tie": 0.8 * any_of("tie"),
+        }
+    )
 
 
 # -------------------------------------------------------------------------------------------------- layers

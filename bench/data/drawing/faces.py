@@ -2,7 +2,7 @@
 
 Licensed face data are missing on most machines, so stand-in data sets are made of drawn faces:
 cartoon-like portraits in which every facial action unit (AU) that is present moves or creases what the
-Facial Action Coding System (Ekman & Friesen, 1978) says it does.  A network has to look at the face to find
+Facial Action Coding System (Ekman & Friesen, 1978) says it does. A network has to look at the face to find
 the labels.
 
 How a picture comes about::
@@ -13,28 +13,24 @@ How a picture comes about::
     traits + intensities -> geometry: each AU adds its displacement to the resting place of the features
     geometry       -> soft masks from signed distances, painted back to front
 
-Coordinates: a *face unit* is half the height of the frame at neutral pose.  In the frame of the head, u grows
-to the right, v grows downwards, and (0, 0) is between eyes and nose; the frame is about -1..1 in both.
-Sizes are therefore relative to the frame; only the width of the anti-aliased edges depends on the pixel.
-
-Everything is float32 and vectorised over images; pixel arrays are ``[n, h, w]`` and per-image quantities are
-``[n, 1, 1]``.  Masks have compact support, so features may be painted in a window of the frame without seams.
+A *face unit* is half the height of the frame at neutral pose, and (0, 0) is between eyes and nose; see `_brush` for u
+and v, which lie in the head and turn with it. Sizes are relative to the frame: only the width of the soft edges depends
+on the pixel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Always float32 at run time; numpy's type stubs do not follow the precision through arithmetic.
-Floats = NDArray[np.floating[Any]]
-Window = tuple[slice, slice, slice]
-# Red, green, blue in 0..1: each one number, or an array that broadcasts to [n, h, w].
-Colour = Sequence[Floats | float]
+from bench.data.drawing import _brush as brush
+from bench.data.drawing._brush import Colour, Columns, Floats, Window, WindowedCanvas, bump
+
+CODE = (Path(__file__), *brush.CODE)
 
 ACTION_UNITS: tuple[str, ...] = (
     "au1", "au2", "au4", "au5", "au6", "au7", "au9", "au10", "au12",
@@ -64,11 +60,6 @@ _MIN_SCALE = 0.91
 _MAX_ROTATION = 0.10  # radians, about 6 degrees
 _MAX_YAW = 0.06  # horizontal travel of the inner features, face units
 
-_MIN_SIZE = 16
-_MAX_SIZE = 256
-# Pixels handled at once: a plane of this many float32 stays in a core's cache, which is twice as fast as RAM.
-_CHUNK_PIXELS = 1 << 17
-
 
 def draw_identities(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Draw the latent appearance of ``count`` people.
@@ -79,9 +70,7 @@ def draw_identities(count: int, rng: np.random.Generator) -> NDArray[np.float32]
     Raises:
         ValueError: ``count`` is negative.
     """
-    if count < 0:
-        raise ValueError(f"count must be 0 or more, got {count}")
-    return rng.random((count, IDENTITY_SIZE), dtype=np.float32) * 2 - 1
+    return brush.uniform(count, IDENTITY_SIZE, rng)
 
 
 def draw_faces(
@@ -110,78 +99,36 @@ def draw_faces(
     Raises:
         ValueError: an argument has another shape, dtype or range than stated.
     """
-    _check_arguments(action_units, identities, size)
+    brush.check_size(size)
     count = len(action_units)
+    brush.check_table("action_units", action_units, (count, len(ACTION_UNITS)), np.bool_)
+    brush.check_uniform("identities", identities, (count, IDENTITY_SIZE))
     intensities = action_units * (0.5 + 0.5 * rng.random(action_units.shape, dtype=np.float32))
-    nuisances = rng.random((count, len(_NUISANCES)), dtype=np.float32) * 2 - 1
+    nuisances = brush.uniform(count, len(_NUISANCES), rng)
     images = np.empty((count, size, size, 3), dtype=np.uint8)
-    chunk = max(1, _CHUNK_PIXELS // (size * size))
-    for start in range(0, count, chunk):
-        part = slice(start, start + chunk)
-        nuisance = _Columns(_NUISANCES, nuisances[part])
+    for part in brush.parts(count, size):
+        nuisance = Columns(_NUISANCES, nuisances[part])
         canvas = _blank_canvas(nuisance, size)
-        _paint_face(canvas, _Columns(_TRAITS, identities[part]), _Columns(ACTION_UNITS, intensities[part]), nuisance)
+        _paint_face(canvas, Columns(_TRAITS, identities[part]), Columns(ACTION_UNITS, intensities[part]), nuisance)
         images[part] = _expose(canvas, nuisance, rng)
     return images
-
-
-def _check_arguments(action_units: NDArray[np.bool_], identities: NDArray[np.float32], size: int) -> None:
-    """Raise ValueError unless the arguments of :func:`draw_faces` are as documented there."""
-    if action_units.ndim != 2 or action_units.shape[1] != len(ACTION_UNITS):
-        raise ValueError(f"action_units must have shape [n, {len(ACTION_UNITS)}], got {list(action_units.shape)}")
-    if action_units.dtype != np.bool_:
-        raise ValueError(f"action_units must be bool, got {action_units.dtype}")
-    expected = (len(action_units), IDENTITY_SIZE)
-    if identities.shape != expected:
-        raise ValueError(f"identities must have shape {list(expected)}, got {list(identities.shape)}")
-    if identities.dtype != np.float32:
-        raise ValueError(f"identities must be float32, got {identities.dtype}")
-    if not bool(np.all(np.abs(identities) <= 1)):  # written so that NaN fails too
-        raise ValueError("identities must lie in [-1, 1]")
-    if not isinstance(size, int | np.integer):
-        raise ValueError(f"size must be a whole number of pixels, got {size!r}")
-    if not _MIN_SIZE <= size <= _MAX_SIZE:
-        raise ValueError(f"size must be {_MIN_SIZE} to {_MAX_SIZE} pixels, got {size}")
 
 
 # ---------------------------------------------------------------------------------------------- small pieces
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Named columns of a float32 table ``[n, len(names)]``, handed out as ``[n, 1, 1]``."""
-
-    names: tuple[str, ...]
-    table: Floats
-
-    def __call__(self, name: str) -> Floats:
-        """Give the column itself."""
-        return self.table[:, self.names.index(name)][:, None, None]
-
-    def around(self, middle: float, name: str, reach: float) -> Floats:
-        """Give ``middle + reach * column``: it varies by at most ``reach`` for a column in -1..1."""
-        return middle + reach * self(name)
-
-
 @dataclass
-class _Canvas:
-    """The pictures being painted.
+class _Canvas(WindowedCanvas):
+    """The pictures being painted; u and v are ``[n, h, w]``.
 
     Attributes:
-        u, v: ``[n, h, w]``, place of each pixel in the frame of the head.
         across: ``[n, h, w]``, u relative to the midline of the inner features, which yaw moves.
         side: ``[n, h, w]``, distance from that midline; drawing with it draws left and right at once.
-        sharpness: ``[n, 1, 1]``, 1 / width of a soft edge in face units.
-        planes: red, green, blue in 0..1, each ``[n, h, w]``.
         shade: ``[n, h, w]``, what the skin colour is multiplied by: folds are below 1, bulges above.
     """
 
-    u: Floats
-    v: Floats
     across: Floats
     side: Floats
-    sharpness: Floats
-    planes: Sequence[Floats]
     shade: Floats
 
     def window(self, top: float, bottom: float, reach: float = 2.0) -> Window:
@@ -192,20 +139,6 @@ class _Canvas:
         last = bottom * (_MAX_SCALE if bottom > 0 else _MIN_SCALE) + astray
         wide = (reach + _MAX_YAW) * _MAX_SCALE + max(abs(top), abs(bottom)) * _MAX_ROTATION + _MAX_SHIFT
         return slice(None), _pixels(first, last, size), _pixels(-wide, wide, size)
-
-    def cover(self, distance: Floats) -> Floats:
-        """Turn a signed distance (positive inside, face units) into a soft mask 0..1, in place."""
-        distance *= self.sharpness
-        distance += 0.5
-        return np.clip(distance, 0, 1, out=distance)
-
-    def paint(self, window: Window, mask: Floats, colour: Colour) -> None:
-        """Lay ``colour`` over the planes where ``mask`` says so."""
-        for plane, value in zip(self.planes, colour, strict=True):
-            target = plane[window]
-            change = value - target
-            change *= mask
-            target += change
 
     def darken(self, window: Window, mask: Floats, amount: Floats | float) -> None:
         """Lower the skin's shade by ``amount`` (a negative amount lightens) where ``mask`` says so."""
@@ -218,22 +151,6 @@ def _pixels(first: float, last: float, size: int) -> slice:
     start = int(np.floor((first + 1) / 2 * size)) - 1
     stop = int(np.ceil((last + 1) / 2 * size)) + 1
     return slice(max(start, 0), max(min(stop, size), 1))
-
-
-def _bump(distance: Floats) -> Floats:
-    """Raise a round hill: 1 at 0, falling smoothly to 0 at distance 1; cheaper than a Gaussian."""
-    hill = 1 - distance * distance
-    np.maximum(hill, 0, out=hill)
-    hill *= hill
-    return hill
-
-
-def _length(x: Floats, y: Floats) -> Floats:
-    """Measure the vector (x, y).  Several times faster than np.hypot, which guards against overflow."""
-    square = x * x
-    square += y * y
-    np.sqrt(square, out=square)
-    return square
 
 
 def _blob(x: Floats, y: Floats, width: Floats | float, height: Floats | float) -> Floats:
@@ -249,33 +166,12 @@ def _blob(x: Floats, y: Floats, width: Floats | float, height: Floats | float) -
     return x
 
 
-def _stroke(x: Floats, y: Floats, run: Floats | float, rise: Floats | float, width: float) -> Floats:
-    """Measure the signed distance to a straight stroke of half-width ``width``, (0, 0) to (run, rise)."""
-    along = x * run
-    along += y * rise
-    along /= run * run + rise * rise
-    np.clip(along, 0, 1, out=along)
-    dx = x - along * run
-    along *= rise
-    dy = y - along
-    dx *= dx
-    dy *= dy
-    dx += dy
-    np.sqrt(dx, out=dx)
-    return np.subtract(width, dx, out=dx)
-
-
-def _mix(first: tuple[float, ...], second: tuple[float, ...], share: Floats) -> list[Floats]:
-    """Mix two colours: ``first`` where share is 0, ``second`` where it is 1."""
-    return [a + (b - a) * share for a, b in zip(first, second, strict=True)]
-
-
 # ------------------------------------------------------------------------------------------- frame and light
 
 
-def _blank_canvas(nuisance: _Columns, size: int) -> _Canvas:
+def _blank_canvas(nuisance: Columns, size: int) -> _Canvas:
     """Set up a canvas ``size`` pixels wide, posed by the nuisances and filled with the background."""
-    axis = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(2 / size) - 1
+    axis = brush.pixel_axis(size)
     x = axis[None, None, :] - nuisance.around(0.0, "shift_x", _MAX_SHIFT)
     y = axis[None, :, None] - nuisance.around(0.0, "shift_y", _MAX_SHIFT)
     angle = nuisance.around(0.0, "rotation", _MAX_ROTATION)
@@ -294,10 +190,10 @@ def _blank_canvas(nuisance: _Columns, size: int) -> _Canvas:
     lightness = nuisance.around(0.60, "back_light", 0.18)
     ground = [lightness + nuisance.around(0.0, name, 0.08) for name in ("back_red", "back_green", "back_blue")]
     planes = [np.zeros_like(u) + value for value in ground]
-    return _Canvas(u, v, across, side, np.reciprocal(softness), planes, np.ones_like(u))
+    return _Canvas(u, v, np.reciprocal(softness), planes, across, side, np.ones_like(u))
 
 
-def _expose(canvas: _Canvas, nuisance: _Columns, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _expose(canvas: _Canvas, nuisance: Columns, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Light the scene, add sensor noise, and quantise: uint8 ``[n, h, w, 3]``."""
     light = nuisance.around(0.0, "light_x", 0.16) * canvas.u
     light += nuisance.around(-0.03, "light_y", 0.09) * canvas.v
@@ -306,35 +202,16 @@ def _expose(canvas: _Canvas, nuisance: _Columns, rng: np.random.Generator) -> ND
     blue = nuisance.around(1.0, "cast_blue", 0.08)
     gains: Sequence[Floats] = (red, np.ones_like(red), blue)
     grain = nuisance.around(6.5, "noise", 4.0)  # noise is uniform within plus or minus so many grey levels
-    noise = _random_bytes(light.shape, rng)
-    images = np.empty((*light.shape, 3), dtype=np.uint8)
-    for channel, (plane, gain) in enumerate(zip(canvas.planes, gains, strict=True)):
-        plane *= light
-        plane *= gain * 255
-        plane += noise[channel] * (grain / 127.5)
-        plane += 0.5 - grain
-        np.clip(plane, 0, 255, out=plane)
-        images[..., channel] = plane
-    return images
-
-
-def _random_bytes(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Uniform bytes ``[3, n, h, w]`` for ``[n, h, w]`` pixels; much cheaper than normal variates.
-
-    Whole words are drawn for each image, so that the bytes of an image do not depend on where a chunk begins.
-    """
-    count, height, width = shape
-    needed = 3 * height * width
-    words = rng.integers(0, 1 << 32, (count, (needed + 3) // 4), dtype=np.uint32)
-    # The explicit byte order makes machines of either endianness agree.
-    pixels = words.astype("<u4", copy=False).view(np.uint8)[:, :needed]
-    return pixels.reshape(count, 3, height, width).transpose(1, 0, 2, 3)
+    count, height, width = light.shape
+    noise = brush.random_bytes(count, 3 * height * width, rng).reshape(count, 3, height, width)
+    lit = (plane * light * (gain * 255) for plane, gain in zip(canvas.planes, gains, strict=True))
+    return brush.expose(lit, grain, noise)
 
 
 # ---------------------------------------------------------------------------------------------------- layers
 
 
-def _paint_face(canvas: _Canvas, trait: _Columns, au: _Columns, nuisance: _Columns) -> None:
+def _paint_face(canvas: _Canvas, trait: Columns, au: Columns, nuisance: Columns) -> None:
     """Paint everything but the background, back to front."""
     skin = _skin_colour(trait)
     hair = _hair_colour(trait)
@@ -358,25 +235,25 @@ def _paint_face(canvas: _Canvas, trait: _Columns, au: _Columns, nuisance: _Colum
     _paint_mouth(canvas, mouth, trait, skin)
 
 
-def _skin_colour(trait: _Columns) -> list[Floats]:
+def _skin_colour(trait: Columns) -> Colour:
     """Skin tone: from fair to deep, and from rosy to olive."""
     depth = trait.around(0.5, "skin_depth", 0.5)
-    tone = _mix((0.97, 0.81, 0.70), (0.60, 0.42, 0.32), depth)
+    tone = brush.mix((0.97, 0.81, 0.70), (0.60, 0.42, 0.32), depth)
     warmth = trait("skin_warmth")
     return [tone[0], tone[1] * (1 + 0.03 * warmth), tone[2] * (1 - 0.07 * warmth)]
 
 
-def _hair_colour(trait: _Columns) -> list[Floats]:
+def _hair_colour(trait: Columns) -> Colour:
     """Hair: from black over brown to blond or grey; the lightest shades go with fair skin only."""
     lightness = trait.around(0.5, "hair_lightness", 0.5)
     lightness = lightness * (1 - 0.7 * trait.around(0.5, "skin_depth", 0.5))
     warmth = trait.around(0.5, "hair_warmth", 0.5)
     grey, warm = (0.62, 0.60, 0.58), (0.80, 0.56, 0.26)
-    light = _mix(grey, warm, warmth)
+    light = brush.mix(grey, warm, warmth)
     return [dark + (value - dark) * lightness for dark, value in zip((0.10, 0.07, 0.06), light, strict=True)]
 
 
-def _paint_head(canvas: _Canvas, trait: _Columns, au: _Columns, skin: Sequence[Floats], hair: Sequence[Floats]) -> None:
+def _paint_head(canvas: _Canvas, trait: Columns, au: Columns, skin: Colour, hair: Colour) -> None:
     """Paint the hair behind the head, neck, ears, head with its shade, and the hair over the forehead.
 
     AU26 lowers the chin, AU17 lifts it a little.
@@ -393,11 +270,11 @@ def _paint_head(canvas: _Canvas, trait: _Columns, au: _Columns, skin: Sequence[F
     # Below the cheekbones the outline narrows towards the chin.
     down = np.maximum(v, 0) / chin
     reach = half_width * (1 - trait.around(0.22, "jaw_taper", 0.08) * down * down)
-    radius = _length(apart / reach, down + np.maximum(-v, 0) / 0.90)
+    radius = brush.length(apart / reach, down + np.maximum(-v, 0) / 0.90)
     head = canvas.cover((1 - radius) * half_width)
 
     neck = canvas.cover(np.minimum(half_width * 0.62 - apart, v - 0.3))
-    ears = canvas.cover(0.13 - _length(apart - half_width, 0.5 * v))
+    ears = canvas.cover(0.13 - brush.length(apart - half_width, 0.5 * v))
     np.maximum(neck, ears, out=neck)
     # The head is round: it darkens towards its outline; neck and ears lie in its shadow.
     radius *= radius
@@ -417,11 +294,11 @@ def _paint_head(canvas: _Canvas, trait: _Columns, au: _Columns, skin: Sequence[F
     canvas.paint(top, front, [value * 1.12 + 0.01 for value in hair])
 
 
-def _hair_distance(apart: Floats, v: Floats, half_width: Floats, trait: _Columns) -> Floats:
+def _hair_distance(apart: Floats, v: Floats, half_width: Floats, trait: Columns) -> Floats:
     """Signed distance of the hair behind the head: a dome above, a curtain of some length below."""
     width = half_width + trait.around(0.09, "hair_volume", 0.05)
     dome = np.minimum(v + 0.1, 0) / (0.86 + width - half_width)
-    radius = _length(apart / width, dome)
+    radius = brush.length(apart / width, dome)
     length = trait.around(0.35, "hair_length", 0.60)
     distance: Floats = np.minimum((1 - radius) * width, length - v)
     return distance
@@ -442,7 +319,7 @@ class _Brows:
     thickness: Floats
 
 
-def _brow_shape(trait: _Columns, au: _Columns, nuisance: _Columns) -> _Brows:
+def _brow_shape(trait: Columns, au: Columns, nuisance: Columns) -> _Brows:
     """Place the brows: AU1 lifts the inner end, AU2 the outer end; AU4 lowers and joins them."""
     rest = trait.around(-0.375, "brow_height", 0.028) + nuisance.around(0.0, "brow_slack", 0.012)
     tilt = trait.around(0.0, "brow_tilt", 0.02)
@@ -457,7 +334,7 @@ def _brow_shape(trait: _Columns, au: _Columns, nuisance: _Columns) -> _Brows:
     )
 
 
-def _paint_brows(canvas: _Canvas, brows: _Brows, hair: Sequence[Floats]) -> None:
+def _paint_brows(canvas: _Canvas, brows: _Brows, hair: Colour) -> None:
     """Paint both brows: a bowed stroke, thick inside and thin outside."""
     window = canvas.window(-0.68, -0.10, 0.70)
     length = brows.outer_x - brows.inner_x
@@ -466,24 +343,24 @@ def _paint_brows(canvas: _Canvas, brows: _Brows, hair: Sequence[Floats]) -> None
     height = brows.inner_y + inside * (brows.outer_y - brows.inner_y)
     height -= 4 * brows.arch * inside * (1 - inside)
     beside = (along - inside) * length
-    distance = _length(beside, canvas.v[window] - height)
+    distance = brush.length(beside, canvas.v[window] - height)
     mask = canvas.cover(brows.thickness * (1.1 - 0.55 * inside) - distance)
     # Brows are darker than the hair of the head, so that they show on fair-haired people too.
     canvas.paint(window, mask, [0.65 * value for value in hair])
 
 
-def _shade_forehead(canvas: _Canvas, au: _Columns) -> None:
+def _shade_forehead(canvas: _Canvas, au: Columns) -> None:
     """Shade the creases above raised brows (AU1 middle, AU2 sides) and the frown lines of AU4."""
     window = canvas.window(-0.68, -0.42, 0.70)
     side, v = canvas.side[window], canvas.v[window]
-    place = au("au1") * _bump(side / 0.30) + au("au2") * _bump((side - 0.40) / 0.20)
+    place = au("au1") * bump(side / 0.30) + au("au2") * bump((side - 0.40) / 0.20)
     lines = canvas.cover(0.012 - np.abs(np.abs(v + 0.585) - 0.035))
     canvas.darken(window, lines * place, 0.38)
 
     window = canvas.window(-0.52, -0.12, 0.16)
     side, v = canvas.side[window], canvas.v[window]
     mask = canvas.cover(0.016 - np.abs(side - 0.05))
-    mask *= _bump((v + 0.32) / 0.15)
+    mask *= bump((v + 0.32) / 0.15)
     canvas.darken(window, mask, 0.60 * au("au4"))
 
 
@@ -504,7 +381,7 @@ class _Eyes:
     gaze_y: Floats
 
 
-def _eye_shape(trait: _Columns, au: _Columns, nuisance: _Columns) -> _Eyes:
+def _eye_shape(trait: Columns, au: Columns, nuisance: Columns) -> _Eyes:
     """Place the lids: AU5 lifts the upper one, AU7 tightens both, AU6 pushes the lower one up."""
     opening = trait("eye_opening")
     upper = 0.088 + 0.010 * opening + 0.070 * au("au5") - 0.032 * au("au7") - 0.012 * au("au9") - 0.008 * au("au4")
@@ -521,7 +398,7 @@ def _eye_shape(trait: _Columns, au: _Columns, nuisance: _Columns) -> _Eyes:
     )
 
 
-def _paint_eyes(canvas: _Canvas, eyes: _Eyes, trait: _Columns) -> None:
+def _paint_eyes(canvas: _Canvas, eyes: _Eyes, trait: Columns) -> None:
     """Paint sclera, iris, pupil, glint and the line of the lashes."""
     window = canvas.window(-0.36, 0.04, 0.66)
     across, side = canvas.across[window], canvas.side[window]
@@ -538,16 +415,16 @@ def _paint_eyes(canvas: _Canvas, eyes: _Eyes, trait: _Columns) -> None:
 
     # Both eyes look the same way, so the iris is not mirrored.
     iris_x = x - np.sign(across) * eyes.gaze_x
-    away = _length(iris_x, y + 0.012 - eyes.gaze_y)
+    away = brush.length(iris_x, y + 0.012 - eyes.gaze_y)
     hue = trait.around(0.5, "iris_hue", 0.5)
-    colour = _mix((0.30, 0.18, 0.10), (0.30, 0.46, 0.58), hue * hue)
+    colour = brush.mix((0.30, 0.18, 0.10), (0.30, 0.46, 0.58), hue * hue)
     canvas.paint(window, canvas.cover(0.074 - away) * opening, colour)
     canvas.paint(window, canvas.cover(0.034 - away) * opening, (0.05, 0.05, 0.05))
     lashes = canvas.cover(np.minimum(0.017 - np.abs(upper), beside + 0.015))
     canvas.paint(window, lashes, (0.13, 0.09, 0.08))
 
 
-def _shade_eye_region(canvas: _Canvas, eyes: _Eyes, au: _Columns) -> None:
+def _shade_eye_region(canvas: _Canvas, eyes: _Eyes, au: Columns) -> None:
     """Shade the lid crease and the rim of the lower lid, which AU7 tenses.
 
     AU6 adds the bulging cheek, the furrow under the eye and crow's feet.
@@ -557,7 +434,7 @@ def _shade_eye_region(canvas: _Canvas, eyes: _Eyes, au: _Columns) -> None:
     y = canvas.v[window] - eyes.y
     relative = np.clip(x / eyes.width, -1.15, 1.15)
     bow = 1 - relative * relative
-    within = _bump(relative / 1.15)
+    within = bump(relative / 1.15)
 
     crease = canvas.cover(0.010 - np.abs(y + (eyes.upper + 0.045) * bow))
     canvas.darken(window, crease * within, 0.22)
@@ -567,7 +444,7 @@ def _shade_eye_region(canvas: _Canvas, eyes: _Eyes, au: _Columns) -> None:
     canvas.darken(window, furrow * within, 0.52 * au("au6"))
     canvas.darken(window, _blob(x - 0.03, y - 0.22, 0.20, 0.10), -0.24 * au("au6"))
     for rise in (-0.07, 0.0, 0.07):
-        foot = canvas.cover(_stroke(x - eyes.width - 0.035, y - 0.3 * rise, 0.10, rise, 0.010))
+        foot = canvas.cover(0.010 - brush.stroke(x - eyes.width - 0.035, y - 0.3 * rise, 0.10, rise))
         canvas.darken(window, foot, 0.58 * au("au6"))
 
 
@@ -582,7 +459,7 @@ class _Nose:
     width: Floats
 
 
-def _nose_shape(trait: _Columns, au: _Columns) -> _Nose:
+def _nose_shape(trait: Columns, au: Columns) -> _Nose:
     """Place the nose: AU9 pulls it up and flares it, AU10 lifts its wings a little."""
     return _Nose(
         y=trait.around(0.17, "nose_length", 0.025) - 0.065 * au("au9") - 0.012 * au("au10"),
@@ -590,7 +467,7 @@ def _nose_shape(trait: _Columns, au: _Columns) -> _Nose:
     )
 
 
-def _shade_nose(canvas: _Canvas, nose: _Nose, eyes: _Eyes, au: _Columns) -> None:
+def _shade_nose(canvas: _Canvas, nose: _Nose, eyes: _Eyes, au: Columns) -> None:
     """Shade bridge, tip and wings; AU9 adds creases across the root and along the sides of the nose."""
     window = canvas.window(-0.24, 0.32, 0.24)
     across, side, v = canvas.across[window], canvas.side[window], canvas.v[window]
@@ -598,24 +475,24 @@ def _shade_nose(canvas: _Canvas, nose: _Nose, eyes: _Eyes, au: _Columns) -> None
     canvas.darken(window, _blob(side - 0.085, v - 0.0, 0.05, 0.20), 0.14)
     canvas.darken(window, _blob(across, below, 0.07, 0.07), -0.12)
     canvas.darken(window, _blob(across, below - 0.07, nose.width, 0.035), 0.30)
-    wing = canvas.cover(_stroke(side - nose.width, below + 0.035, 0.012, 0.065, 0.012))
+    wing = canvas.cover(0.012 - brush.stroke(side - nose.width, below + 0.035, 0.012, 0.065))
     canvas.darken(window, wing, 0.30)
 
     root = v - eyes.y
     for height in (-0.05, 0.02, 0.09):
         # The creases sag in the middle.
         line = canvas.cover(0.013 - np.abs(root - height + 2.0 * side * side))
-        canvas.darken(window, line * _bump(side / 0.13), 0.50 * au("au9"))
-    slope = canvas.cover(_stroke(side - 0.10, below + 0.17, 0.06, 0.07, 0.012))
+        canvas.darken(window, line * bump(side / 0.13), 0.50 * au("au9"))
+    slope = canvas.cover(0.012 - brush.stroke(side - 0.10, below + 0.17, 0.06, 0.07))
     canvas.darken(window, slope, 0.50 * au("au9"))
 
 
-def _paint_nostrils(canvas: _Canvas, nose: _Nose, skin: Sequence[Floats]) -> None:
+def _paint_nostrils(canvas: _Canvas, nose: _Nose, skin: Colour) -> None:
     """Paint the nostrils."""
     window = canvas.window(0.04, 0.30, 0.2)
     x = canvas.side[window] - 0.5 * nose.width
     y = canvas.v[window] - nose.y - 0.045
-    mask = canvas.cover(0.020 - _length(0.6 * x, y))
+    mask = canvas.cover(0.020 - brush.length(0.6 * x, y))
     canvas.paint(window, mask, [0.35 * value for value in skin])
 
 
@@ -624,7 +501,7 @@ def _paint_nostrils(canvas: _Canvas, nose: _Nose, skin: Sequence[Floats]) -> Non
 
 @dataclass(frozen=True)
 class _Mouth:
-    """Mouth.  Heights are v, or distances along v, at the middle of the mouth unless stated otherwise.
+    """Mouth. Heights are v, or distances along v, at the middle of the mouth unless stated otherwise.
 
     Attributes:
         y: line at which the closed lips meet.
@@ -651,12 +528,12 @@ class _Mouth:
     chin: Floats
 
 
-def _mouth_shape(trait: _Columns, au: _Columns, nuisance: _Columns) -> _Mouth:
+def _mouth_shape(trait: Columns, au: Columns, nuisance: Columns) -> _Mouth:
     """Add up what the AUs of the lower face do to the mouth at rest.
 
-    AU12 pulls the corners up and out, AU15 down, AU20 straight out; AU14 tucks them in.  AU10 raises the
-    upper lip, AU17 pushes the lower lip (and with it the line of the lips) up.  AU23 narrows mouth and lips,
-    AU24 presses the lips to a line; AU25 parts them, AU26 drops the jaw.  Lips that part cannot be pressed:
+    AU12 pulls the corners up and out, AU15 down, AU20 straight out; AU14 tucks them in. AU10 raises the
+    upper lip, AU17 pushes the lower lip (and with it the line of the lips) up. AU23 narrows mouth and lips,
+    AU24 presses the lips to a line; AU25 parts them, AU26 drops the jaw. Lips that part cannot be pressed:
     with AU25 or AU26 the pressing of AU24 gives way by half, and so does the parting.
     """
     press = au("au24")
@@ -686,7 +563,7 @@ def _mouth_shape(trait: _Columns, au: _Columns, nuisance: _Columns) -> _Mouth:
     )
 
 
-def _paint_mouth(canvas: _Canvas, mouth: _Mouth, trait: _Columns, skin: Sequence[Floats]) -> None:
+def _paint_mouth(canvas: _Canvas, mouth: _Mouth, trait: Columns, skin: Colour) -> None:
     """Paint lips, the dark inside, upper teeth, and the seam of closed lips."""
     window = canvas.window(0.22, 0.86, 0.56)
     across = canvas.side[window]
@@ -698,7 +575,7 @@ def _paint_mouth(canvas: _Canvas, mouth: _Mouth, trait: _Columns, skin: Sequence
 
     # Heights above and below the line of the lips at which the red begins and ends.
     round_bow = bow * (1 + mouth.square * square)
-    crest = mouth.lip_up * (round_bow - 0.22 * _bump(across / 0.07))
+    crest = mouth.lip_up * (round_bow - 0.22 * bump(across / 0.07))
     lips = np.minimum(y + mouth.open_up * bow + crest, mouth.open_down * bow + mouth.lip_down * np.sqrt(bow) - y)
     redness = trait.around(0.5, "lip_redness", 0.5)
     tint = (0.86 + 0.06 * redness, 0.66 - 0.12 * redness, 0.66 - 0.08 * redness)
@@ -714,7 +591,7 @@ def _paint_mouth(canvas: _Canvas, mouth: _Mouth, trait: _Columns, skin: Sequence
     canvas.paint(window, teeth * (mouth.open_up > 0), (0.95, 0.93, 0.88))
 
 
-def _shade_cheeks(canvas: _Canvas, nose: _Nose, mouth: _Mouth, au: _Columns) -> None:
+def _shade_cheeks(canvas: _Canvas, nose: _Nose, mouth: _Mouth, au: Columns) -> None:
     """Shade the fold from nose to corner of the mouth: deep with AU10, plain with AU12, begun with AU9."""
     window = canvas.window(0.02, 0.66, 0.70)
     side, v = canvas.side[window], canvas.v[window]
@@ -724,12 +601,12 @@ def _shade_cheeks(canvas: _Canvas, nose: _Nose, mouth: _Mouth, au: _Columns) -> 
     # The fold bows outwards: bend the plane by a parabola before drawing a straight stroke.
     along = np.clip((v - start_y) / rise, 0, 1)
     bowed = side - (0.05 + 0.03 * au("au10")) * 4 * along * (1 - along)
-    fold = canvas.cover(_stroke(bowed - start_x, v - start_y, run, rise, 0.018))
+    fold = canvas.cover(0.018 - brush.stroke(bowed - start_x, v - start_y, run, rise))
     canvas.darken(window, fold, 0.07 + 0.48 * au("au10") + 0.22 * au("au12") + 0.12 * au("au9"))
     canvas.darken(window, _blob(side - 0.44, v - 0.24, 0.17, 0.13), -0.13 * au("au12"))
 
 
-def _shade_mouth_region(canvas: _Canvas, mouth: _Mouth, au: _Columns) -> None:
+def _shade_mouth_region(canvas: _Canvas, mouth: _Mouth, au: Columns) -> None:
     """Shade dimples (AU14), pouches (AU15) and stretched skin (AU20) beside the corners of the mouth.
 
     Around the lips, AU23 pleats the skin and AU24 makes it bulge.
@@ -742,17 +619,17 @@ def _shade_mouth_region(canvas: _Canvas, mouth: _Mouth, au: _Columns) -> None:
     canvas.darken(window, _blob(x - 0.15, y, 0.06, 0.14), -0.24 * au("au14"))
     canvas.darken(window, _blob(x - 0.01, y - 0.06, 0.08, 0.07), 0.40 * au("au15"))
     pulled = canvas.cover(0.012 - np.abs(x - 0.06 + 1.5 * y * y))
-    canvas.darken(window, pulled * _bump(y / 0.13), 0.30 * au("au20"))
+    canvas.darken(window, pulled * bump(y / 0.13), 0.30 * au("au20"))
 
     middle = v - mouth.y
     pleats = canvas.cover(0.015 - np.abs(np.abs(side - 0.085) - 0.055))
-    pleats *= _bump((np.abs(middle) - 0.11) / 0.07)
+    pleats *= bump((np.abs(middle) - 0.11) / 0.07)
     canvas.darken(window, pleats, 0.52 * au("au23"))
-    bulge = _bump((np.abs(middle) - 0.075) / 0.06) * _bump(side / (mouth.width + 0.05))
+    bulge = bump((np.abs(middle) - 0.075) / 0.06) * bump(side / (mouth.width + 0.05))
     canvas.darken(window, bulge, -0.18 * au("au24"))
 
 
-def _shade_chin(canvas: _Canvas, mouth: _Mouth, au: _Columns) -> None:
+def _shade_chin(canvas: _Canvas, mouth: _Mouth, au: Columns) -> None:
     """Shade the hollow under the lower lip; with AU17 the chin boss rises and wrinkles like orange peel."""
     window = canvas.window(0.40, 0.98, 0.36)
     across, v = canvas.across[window], canvas.v[window]
@@ -760,7 +637,7 @@ def _shade_chin(canvas: _Canvas, mouth: _Mouth, au: _Columns) -> None:
     lip = mouth.y + mouth.open_down + mouth.lip_down
     canvas.darken(window, _blob(across, v - lip - 0.025, 0.14, 0.035), 0.20)
     arc = canvas.cover(0.018 - np.abs(y + 0.065 - 3.0 * across * across))
-    canvas.darken(window, arc * _bump(across / 0.20), 0.55 * au("au17"))
+    canvas.darken(window, arc * bump(across / 0.20), 0.55 * au("au17"))
     side = canvas.side[window]
     for x, height in ((0.045, 0.0), (0.09, 0.045), (0.03, 0.07)):
         canvas.darken(window, _blob(side - x, y - height, 0.032, 0.032), 0.45 * au("au17"))

@@ -19,12 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.drawing import _brush as brush
-from bench.data.drawing._brush import Canvas, Columns, Floats, bump, step
+from bench.data.drawing._brush import Canvas, Colour, Columns, Floats, bump, step
+
+CODE = (Path(__file__), *brush.CODE)
 
 ATTRIBUTES: tuple[str, ...] = (
     "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Lips", "Big_Nose",
@@ -62,7 +65,7 @@ _EYES, _NOSE, _MOUTH, _CHIN, _SHOULDERS = -0.10, 0.14, 0.31, 0.55, 0.80
 
 def draw_people(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """How ``count`` people look: float32 ``[count, PERSON_SIZE]``, uniform in [-1, 1)."""
-    return rng.random((count, PERSON_SIZE), dtype=np.float32) * 2 - 1
+    return brush.uniform(count, PERSON_SIZE, rng)
 
 
 def draw_portraits(
@@ -83,31 +86,18 @@ def draw_portraits(
         uint8 ``[n, size, size, 3]``, RGB.
 
     Raises:
-        ValueError: the size is out of range, or arguments have other shapes.
+        ValueError: an argument has another shape, dtype or range than stated.
     """
     brush.check_size(size)
     count = len(attributes)
-    brush.check_shape("attributes", attributes, (count, len(ATTRIBUTES)))
-    brush.check_shape("people", people, (count, PERSON_SIZE))
-    nuisances = rng.random((count, len(_NUISANCES)), dtype=np.float32) * 2 - 1
+    brush.check_table("attributes", attributes, (count, len(ATTRIBUTES)), np.bool_)
+    brush.check_uniform("people", people, (count, PERSON_SIZE))
     images = np.empty((count, size, size, 3), np.uint8)
-    for part in brush.parts(count, size):
-        nuisance = Columns(_NUISANCES, nuisances[part])
-        noise = brush.random_bytes(len(nuisance.table), 3 * size * size + _FUZZ_GRID**2, rng)
-        canvas = Canvas.blank(
-            size,
-            shift_x=nuisance.around(0.0, "shift_x", 0.04),
-            shift_y=nuisance.around(0.0, "shift_y", 0.03),
-            scale=nuisance.around(1.06, "scale", 0.05),
-            softness=nuisance.around(0.008, "softness", 0.008),
-        )
-        face = _face_of(attributes[part], people[part], nuisance)
-        _paint_portrait(_View(canvas, face, brush.mottle(noise[:, 3 * size * size :], size)))
-        light = nuisance.around(0.98, "brightness", 0.08) + nuisance.around(0.0, "light_x", 0.12) * canvas.u
-        warm = nuisance.around(0.0, "cast", 0.04)
-        images[part] = brush.expose(
-            canvas, (light + warm, light, light - warm), nuisance.around(4.5, "noise", 3.0), noise[:, : 3 * size * size]
-        )
+    for shot in brush.shots(count, size, _NUISANCES, _FUZZ_GRID, rng):
+        rows = shot.rows
+        canvas = shot.canvas(shift=(0.04, 0.03), scale=(1.06, 0.05), softness=0.008)
+        _paint_portrait(_View(canvas, _face_of(attributes[rows], people[rows], shot.nuisance), shot.fuzz))
+        images[rows] = shot.expose(canvas, light=(0.98, 0.08), slope=0.12, cast=0.04, grain=(4.5, 3.0))
     return images
 
 
@@ -141,7 +131,7 @@ class _Face:
 
     def paint(self, what: str) -> list[Floats]:
         """One of the colours."""
-        return [self.colour(f"{what}_{channel}") for channel in "rgb"]
+        return self.colour.rgb(what)
 
 
 def _face_of(attributes: NDArray[np.bool_], people: NDArray[np.float32], nuisance: Columns) -> _Face:
@@ -169,8 +159,10 @@ def _colours_of(flag: Columns, trait: Columns) -> Columns:
         hair.append(np.clip(light * np.where(several > 0, mixed, np.float32(_RED_HAIR[channel])), 0, 1))
     bare = [skin[0] * 0.88, skin[1] * 0.66, skin[2] * 0.66]
     lips = brush.mix(bare, (0.80, 0.06, 0.16), 0.9 * flag("Wearing_Lipstick"))
-    names = tuple(f"{what}_{channel}" for what in ("skin", "hair", "lips") for channel in "rgb")
-    return Columns(names, np.concatenate([np.asarray(c, np.float32) for c in (*skin, *hair, *lips)], 1)[..., 0])
+    found: dict[str, Colour] = {"skin": skin, "hair": hair, "lips": lips}
+    return brush.colours(
+        {name: np.concatenate([np.asarray(value) for value in rgb], 1)[..., 0] for name, rgb in found.items()}
+    )
 
 
 # -------------------------------------------------------------------------------------------------- layers
@@ -241,7 +233,7 @@ def _hair_outline(view: _View) -> Floats:
     width = face.shape("width") + face.trait.around(0.07, "hair_volume", 0.025) - 0.03 * male
     width = width + wavy * (0.025 + 0.035 * np.sin(19 * canvas.v))
     up = np.minimum(canvas.v + 0.12, 0) / (0.60 + 0.04 * wavy)
-    radius = np.sqrt(np.square(canvas.u / width) + up * up)
+    radius = brush.length(canvas.u / width, up)
     length = (1 - male) * face.trait.around(0.58, "hair_length", 0.24) - 0.12 * male
     distance: Floats = np.minimum((1 - radius) * width, length - canvas.v)
     return distance
@@ -297,8 +289,7 @@ def _head_radius(view: _View) -> Floats:
     down = np.maximum(canvas.v, 0) / shape("chin")
     up = np.maximum(-canvas.v, 0) / 0.68
     reach = shape("width") * (1 - shape("taper") * down * down)
-    radius: Floats = np.sqrt(np.square(canvas.u / reach) + np.square(down + up))
-    return radius
+    return brush.length(canvas.u / reach, down + up)
 
 
 # -------------------------------------------------------------------------------------------------- skin
@@ -456,7 +447,7 @@ def _paint_eyes(view: _View) -> None:
     upper, lower = 0.055 * narrow * np.sqrt(bow), 0.040 * narrow * bow
     opening = canvas.cover(np.minimum(np.minimum(y + upper, lower - y), width - np.abs(x)))
     canvas.paint(opening, (0.96, 0.95, 0.93))
-    away = np.sqrt(np.square(x) + np.square(y + 0.006))
+    away = brush.length(x, y + 0.006)
     hue = face.trait.around(0.5, "iris_hue", 0.5)
     canvas.paint(canvas.cover(0.046 - away) * opening, brush.mix((0.26, 0.15, 0.08), (0.28, 0.46, 0.60), hue * hue))
     canvas.paint(canvas.cover(0.020 - away) * opening, (0.04, 0.04, 0.04))
@@ -473,7 +464,7 @@ def _paint_brows(view: _View) -> None:
     arch = 0.012 + 0.075 * face.flag("Arched_Eyebrows")
     height = face.trait.around(-0.225, "brow_height", 0.012) + 0.03 * (inside - 0.4) * face.trait("brow_tilt")
     height = height - 4 * arch * inside * (1 - 0.85 * inside) * 0.6 + 0.6 * arch * inside
-    distance = np.sqrt(np.square((along - inside) * 0.245) + np.square(canvas.v - height))
+    distance = brush.length((along - inside) * 0.245, canvas.v - height)
     thick = 0.018 + 0.006 * face.flag("Male") + 0.024 * face.flag("Bushy_Eyebrows")
     mask = canvas.cover(thick * (1.1 - 0.5 * inside) - distance)
     canvas.paint(mask, [0.55 * value for value in face.paint("hair")])

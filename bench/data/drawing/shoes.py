@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ from numpy.typing import NDArray
 
 from bench.data.drawing import _brush as brush
 from bench.data.drawing._brush import Canvas, Columns, Floats, bump, step
+
+CODE = (Path(__file__), *brush.CODE)
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "Gender": ("Men", "Women", "Boys", "Girls"),
@@ -169,12 +172,12 @@ _METAL = (0.86, 0.84, 0.80)
 
 def draw_products(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """How ``count`` products deviate from their kinds: float32 ``[count, PRODUCT_SIZE]``, uniform in [-1, 1)."""
-    return rng.random((count, PRODUCT_SIZE), dtype=np.float32) * 2 - 1
+    return brush.uniform(count, PRODUCT_SIZE, rng)
 
 
 def draw_colours(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Colours of ``count`` pictures: float32 ``[count, COLOUR_SIZE]``, uniform in [-1, 1)."""
-    return rng.random((count, COLOUR_SIZE), dtype=np.float32) * 2 - 1
+    return brush.uniform(count, COLOUR_SIZE, rng)
 
 
 def draw_shoes(
@@ -203,33 +206,22 @@ def draw_shoes(
         uint8 ``[n, size, size, 3]``, RGB.
 
     Raises:
-        ValueError: the size is out of range, or arguments have other shapes.
+        ValueError: an argument has another shape, dtype or range than stated.
     """
     brush.check_size(size)
+    brush.check_places("types", types, len(TYPES))
     count = len(types)
-    brush.check_shape("attributes", attributes, (count, len(ATTRIBUTES)))
-    brush.check_shape("products", products, (count, PRODUCT_SIZE))
-    brush.check_shape("colours", colours, (count, COLOUR_SIZE))
-    nuisances = rng.random((count, len(_NUISANCES)), dtype=np.float32) * 2 - 1
+    brush.check_table("attributes", attributes, (count, len(ATTRIBUTES)), np.bool_)
+    brush.check_uniform("products", products, (count, PRODUCT_SIZE))
+    brush.check_uniform("colours", colours, (count, COLOUR_SIZE))
     images = np.empty((count, size, size, 3), np.uint8)
-    for part in brush.parts(count, size):
-        nuisance = Columns(_NUISANCES, nuisances[part])
-        noise = brush.random_bytes(len(nuisance.table), 3 * size * size + _FUZZ_GRID**2, rng)
-        shoe = _shoe_of(types[part], attributes[part], products[part], colours[part], nuisance)
-        canvas = Canvas.blank(
-            size,
-            shift_x=nuisance.around(0.0, "shift_x", 0.05),
-            shift_y=nuisance.around(0.0, "shift_y", 0.05),
-            scale=nuisance.around(0.98, "scale", 0.05),
-            softness=nuisance.around(0.008, "softness", 0.008),
-            stretch=np.where(shoe.form("shaft") > 0, np.float32(1), np.float32(_LOW_STRETCH)),
-        )
-        _paint_shoe(canvas, shoe, brush.mottle(noise[:, 3 * size * size :], size))
-        light = nuisance.around(0.98, "brightness", 0.05)
-        warm = nuisance.around(0.0, "cast", 0.03)
-        images[part] = brush.expose(
-            canvas, (light + warm, light, light - warm), nuisance.around(4.0, "noise", 2.5), noise[:, : 3 * size * size]
-        )
+    for shot in brush.shots(count, size, _NUISANCES, _FUZZ_GRID, rng):
+        rows = shot.rows
+        shoe = _shoe_of(types[rows], attributes[rows], products[rows], colours[rows], shot.nuisance)
+        stretch = np.where(shoe.form("shaft") > 0, np.float32(1), np.float32(_LOW_STRETCH))
+        canvas = shot.canvas(shift=(0.05, 0.05), scale=(0.98, 0.05), softness=0.008, stretch=stretch)
+        _paint_shoe(canvas, shoe, shot.fuzz)
+        images[rows] = shot.expose(canvas, light=(0.98, 0.05), cast=0.03, grain=(4.0, 2.5))
     return images
 
 
@@ -267,7 +259,7 @@ class _Shoe:
 
     def paint(self, what: str) -> list[Floats]:
         """One of the colours."""
-        return [self.colour(f"{what}_{channel}") for channel in "rgb"]
+        return self.colour.rgb(what)
 
     def shaft_top(self) -> Floats:
         """v of the top of a boot."""
@@ -369,8 +361,7 @@ def _colours_of(attributes: NDArray[np.bool_], colour: Columns, form: Columns) -
     pale = form("pale_sole")[:, 0]
     dark = np.array([0.20, 0.14, 0.10], np.float32) * (1 + 0.4 * colour("sole")[:, 0])
     sole = dark + (np.array([0.90, 0.89, 0.86], np.float32) - dark) * pale
-    names = tuple(f"{what}_{channel}" for what in ("upper", "trim", "sole") for channel in "rgb")
-    return Columns(names, np.concatenate([upper, trim, sole], 1).astype(np.float32))
+    return brush.colours({"upper": upper, "trim": trim, "sole": sole})
 
 
 # -------------------------------------------------------------------------------------------------- layers
@@ -756,8 +747,8 @@ def _algonquin(s: Floats, h: Floats, length: Floats) -> Floats:
 def _medallion(s: Floats, h: Floats, length: Floats) -> Floats:
     """Five round holes like those of a die."""
     x, y = np.abs(s - 0.16) * length, np.abs(h - 0.52) * 0.24
-    corners = np.sqrt(np.square(x - 0.07) + np.square(y - 0.055))
-    distance: Floats = np.minimum(corners, np.sqrt(x * x + y * y)) - 0.012
+    corners = brush.length(x - 0.07, y - 0.055)
+    distance: Floats = np.minimum(corners, brush.length(x, y)) - 0.012
     return distance
 
 

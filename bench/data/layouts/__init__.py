@@ -16,6 +16,8 @@ A layout module holds
 
 What a reader owes: labels are never guessed. A row that is malformed in a way the literature knows is skipped by name
 or mended as documented; anything else is a `DataError` with file and line. No file outside `root` is read, whatever
-lists and links say. `_files.py` has what all readers share, `_folders.py` and `_frames.py` what several do where every
-image has a file of labels or a number of its own, `_matlab.py` reads MATLAB files.
+lists and links say.
+
+`_files.py` has what all readers share, `_folders.py` and `_frames.py` what several do where every image has a file of
+labels or a number of its own, `_places.py` what they do with boxes and points; `_matlab.py` reads MATLAB files.
 """

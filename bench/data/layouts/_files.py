@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.errors import DataError, is_infrastructure
+from bench.errors import DataError, did_you_mean, is_infrastructure
 
 MAX_LINE = 1 << 20
 """Characters in one line of a label file; more means that it is no such file."""
+OUTSIDE = "path leads out of the copy"
+"""Why rows are skipped whose path is not relative (see `is_relative_name`)."""
 
 
 def inside(root: Path, name: str) -> Path | None:
@@ -25,6 +27,20 @@ def inside(root: Path, name: str) -> Path | None:
         return path if path.resolve().is_relative_to(root.resolve()) else None
     except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file can have
         return None
+
+
+def held(root: Path, name: str) -> Path:
+    """`root/name`. Raises `DataError` if that does not lie under `root` once links are followed."""
+    path = inside(root, name)
+    if path is None:
+        raise DataError(f"{root / name} leads out of {root}", hint="a copy must hold its files itself")
+    return path
+
+
+def is_there(root: Path, name: str) -> bool:
+    """Whether `root/name` exists and lies under `root`."""
+    path = inside(root, name)
+    return path is not None and path.exists()
 
 
 def is_relative_name(name: str) -> bool:
@@ -55,6 +71,30 @@ def listing(folder: Path, most: int = 6) -> str:
     if not names:
         return "nothing"
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def names_in(folder: Path) -> list[str]:
+    """Sorted names in a folder that is known to lie inside the copy. Raises `DataError` where it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries)
+    except OSError as error:
+        if is_infrastructure(error):
+            raise
+        raise DataError(f"{folder} cannot be listed: {error.strerror}", hint="complete the copy") from error
+
+
+def names_if_there(root: Path, name: str) -> list[str]:
+    """Sorted names in the folder `root/name`; none where there is no such folder."""
+    folder = inside(root, name)
+    return names_in(folder) if folder is not None and folder.is_dir() else []
+
+
+def refuse_unknown(columns: Iterable[str], known: Iterable[str], where: object) -> None:
+    """Raises `DataError` for a column that a layout does not have."""
+    for column in columns:
+        if column not in known:
+            raise DataError(f"{where}: there is no column '{column}'{did_you_mean(column, known)}")
 
 
 def lines_of(root: Path, file: Path) -> Iterator[tuple[int, str]]:
@@ -125,13 +165,17 @@ def whole_number(text: str, where: str, *, low: int, high: int) -> int:
     return int(number)
 
 
+def colour_of(name: str) -> tuple[int, int, int]:
+    """A colour that follows from a name."""
+    number = sum((i + 1) * byte for i, byte in enumerate(name.encode()))
+    return number % 256, number // 7 % 256, number // 49 % 256
+
+
 def write_picture(file: Path, size: tuple[int, int] = (24, 20)) -> None:
     """A small picture of one colour that follows from its name, in the format of the name's ending (else JPEG)."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    number = sum((i + 1) * byte for i, byte in enumerate(file.name.encode()))
-    colour = (number % 256, number // 7 % 256, number // 49 % 256)
     kind = "PNG" if file.suffix.lower() == ".png" else "JPEG"
-    Image.fromarray(np.full((size[1], size[0], 3), colour, np.uint8)).save(file, kind)
+    Image.fromarray(np.full((size[1], size[0], 3), colour_of(file.name), np.uint8)).save(file, kind)
 
 
 def write_lines(file: Path, lines: Iterable[str], end: str = "\n") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bench.data.layouts._files import inside
+from bench.data.layouts._files import held
 from bench.errors import DataError, is_infrastructure
 
 MOST_BYTES = 1 << 16
@@ -17,25 +17,22 @@ class Folder:
 
     def __init__(self, root: Path, name: str) -> None:
         self.root, self.name = root, name
-        place = inside(root, name)
-        if place is None:
-            raise DataError(f"{root / name} leads out of {root}", hint="a copy must hold its files itself")
-        self.place = place
+        self.place = held(root, name)
         try:
-            with os.scandir(place) as entries:
+            with os.scandir(self.place) as entries:
                 links = {entry.name: entry.is_symlink() for entry in entries if not entry.name.startswith(".")}
         except OSError as error:
             if is_infrastructure(error):
                 raise
-            raise DataError(f"{place} cannot be listed: {error.strerror}", hint="complete the copy") from error
+            raise DataError(f"{self.place} cannot be listed: {error.strerror}", hint="complete the copy") from error
         self.names = frozenset(links)
         self._links = frozenset(file for file, linked in links.items() if linked)
 
     def read(self, file: str) -> bytes:
         """The content of a file of this folder. Raises `DataError` where it cannot be read or is too large."""
         path = f"{self.place}/{file}"
-        if file in self._links and inside(self.root, f"{self.name}/{file}") is None:
-            raise DataError(f"{path} leads out of {self.root}", hint="a copy must hold its files itself")
+        if file in self._links:
+            held(self.root, f"{self.name}/{file}")
         try:
             with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 - called for every image
                 content = stream.read(MOST_BYTES + 1)

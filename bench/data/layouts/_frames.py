@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
-from bench.data.layouts._files import inside
-from bench.errors import DataError, is_infrastructure
+from bench.data.layouts._files import held, names_in
+from bench.errors import DataError
 
 _NUMBERED = re.compile(r"(?:.*[^0-9])?([0-9]+)\.(?:jpe?g|png|bmp)", re.IGNORECASE | re.DOTALL)
 
@@ -18,17 +17,9 @@ def numbered_images(root: Path, folder: str) -> dict[int, str]:
     How numbers are padded differs from folder to folder, so they are compared as numbers. Other files are passed over.
     Raises `DataError` for a folder that is missing or leads out of `root`, and for two images of one number.
     """
-    place = inside(root, folder)
-    if place is None:
-        raise DataError(f"{root / folder} leads out of {root}", hint="a copy must hold its files itself")
-    try:
-        names = sorted(entry.name for entry in os.scandir(place))
-    except OSError as error:
-        if is_infrastructure(error):
-            raise
-        raise DataError(f"{place}: images are missing ({error.strerror})", hint="complete the copy") from error
+    place = held(root, folder)
     found: dict[int, str] = {}
-    for name in names:
+    for name in names_in(place):
         match = _NUMBERED.fullmatch(name)
         if match is None:
             continue

@@ -46,17 +46,19 @@ import numpy as np
 import pyarrow as pa
 
 from bench.data.layouts._files import (
+    OUTSIDE,
     fields_of,
     first_present,
-    inside,
     is_relative_name,
+    is_there,
+    refuse_unknown,
     whole_number,
     write_lines,
     write_picture,
 )
 from bench.data.layouts._folders import Folder
 from bench.data.reading import BOX, POINTS, Reading, Skipped
-from bench.errors import DataError, did_you_mean
+from bench.errors import DataError
 from bench.specs.model import Frozen
 
 VARIANTS = ("manual_2017", "cropped_2021")
@@ -83,7 +85,6 @@ PICTURES = ("Manually_Annotated/Manually_Annotated_Images", "Manually_Annotated_
 SETS = {"training": "train_set", "validation": "val_set"}
 
 NO_FACE = "no face (its width or height is not positive)"
-LEADS_OUT = "path leads out of the copy"
 LISTED_TWICE = "the same face again"
 CONTRADICTED = "listed twice with different expressions"
 NOT_ANNOTATED = "an image without an annotation"
@@ -116,8 +117,8 @@ def columns(options: Options) -> Sequence[str]:
 
 def recognise(root: Path, options: Options) -> str:
     """Which release it is. Raises `DataError` where it is neither, both, or not complete."""
-    has_tables = any(_is_there(root, f"{folder}/{split}.csv") for folder in LISTS for split in SETS)
-    has_sets = _is_there(root, f"{SETS['training']}/annotations")
+    has_tables = any(is_there(root, f"{folder}/{split}.csv") for folder in LISTS for split in SETS)
+    has_sets = is_there(root, f"{SETS['training']}/annotations")
     if has_tables and has_sets:
         raise DataError(
             f"{root} holds both releases of AffectNet, that of 2017 and that of 2021",
@@ -143,9 +144,7 @@ def label_files(root: Path, options: Options) -> list[Path]:
 
 def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     """Read all faces. Raises `DataError`."""
-    for column in columns:
-        if column not in COLUMNS:
-            raise DataError(f"{root}: there is no column '{column}'{did_you_mean(column, COLUMNS)}")
+    refuse_unknown(columns, COLUMNS, root)
     variant = recognise(root, options)
     read_variant = _read_tables if variant == VARIANTS[0] else _read_sets
     return read_variant(root, columns)
@@ -157,11 +156,6 @@ def write(root: Path, rows: pa.Table, options: Options, variant: str) -> None:
         _write_tables(root, rows)
     else:
         _write_sets(root, rows)
-
-
-def _is_there(root: Path, name: str) -> bool:
-    place = inside(root, name)
-    return place is not None and place.exists()
 
 
 def _affect(text: str, where: str) -> str:
@@ -246,7 +240,7 @@ class _Faces:
         """One more row, unless it has no face or repeats one."""
         path, landmarks, code = fields[0], fields[5], fields[6]
         if not is_relative_name(path):
-            self.skipped.add(LEADS_OUT, where)
+            self.skipped.add(OUTSIDE, where)
             return
         box = _box(fields[1:5], where)
         if code not in _CODES:

@@ -20,7 +20,6 @@ loaders read them, among them birder.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -28,9 +27,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.data.layouts._files import first_present, inside, lines_of, write_lines, write_picture
+from bench.data.layouts._files import (
+    first_present,
+    inside,
+    lines_of,
+    names_in,
+    refuse_unknown,
+    write_lines,
+    write_picture,
+)
 from bench.data.reading import Reading, Skipped
-from bench.errors import DataError, did_you_mean, is_infrastructure
+from bench.errors import DataError, did_you_mean
 from bench.specs.model import Frozen
 
 VARIANTS = ("official",)
@@ -66,10 +73,7 @@ def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     classes = _names(root, base / LISTS[0])
     predicates = _names(root, base / LISTS[1])
     table = _matrix(root, base / LISTS[2], len(classes), len(predicates))
-    for column in columns:
-        if column != CLASS and column not in predicates:
-            hint = did_you_mean(column, [CLASS, *predicates])
-            raise DataError(f"{base / LISTS[1]}: there is no column '{column}'{hint}")
+    refuse_unknown(columns, (CLASS, *predicates), base / LISTS[1])
     listed = [_images_of(root, base, name, skipped) for name in classes]
     _refuse_strangers(base / "JPEGImages", classes)
     images = [image for names in listed for image in names]
@@ -139,7 +143,7 @@ def _images_of(root: Path, base: Path, name: str, skipped: Skipped) -> list[str]
     folder = inside(root, str((base / "JPEGImages" / name).relative_to(root)))
     if folder is None or not folder.is_dir():
         raise DataError(f"{base / 'JPEGImages'} has no folder for the class '{name}'", hint="unpack the archive anew")
-    files = sorted(file for file in _listed(folder) if not file.startswith("."))
+    files = [file for file in names_in(folder) if not file.startswith(".")]
     images = [f"JPEGImages/{name}/{file}" for file in files]
     for image in images:
         if not image.lower().endswith(".jpg"):
@@ -149,20 +153,10 @@ def _images_of(root: Path, base: Path, name: str, skipped: Skipped) -> list[str]
 
 def _refuse_strangers(folder: Path, classes: Sequence[str]) -> None:
     """A folder of images that no line of `classes.txt` names would be lost without a word."""
-    strangers = sorted(name for name in set(_listed(folder)) - set(classes) if (folder / name).is_dir())
-    strangers = [name for name in strangers if not name.startswith(".")]
+    strange = (name for name in names_in(folder) if name not in classes and not name.startswith("."))
+    strangers = [name for name in strange if (folder / name).is_dir()]
     if strangers:
         raise DataError(
             f"{folder}: classes.txt does not name the class '{strangers[0]}'{did_you_mean(strangers[0], classes)}",
             hint="get classes.txt anew, or take the folder out",
         )
-
-
-def _listed(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries]
-    except OSError as error:
-        if is_infrastructure(error):
-            raise
-        raise DataError(f"{folder} cannot be listed: {error.strerror}") from error

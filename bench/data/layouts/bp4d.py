@@ -23,7 +23,6 @@ ubicomplab/rPPG-Toolbox (BP4DPlusLoader).
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,16 +34,17 @@ from pydantic import Field
 
 from bench.data.layouts._files import (
     first_present,
-    inside,
     lines_of,
     listing,
+    names_if_there,
+    refuse_unknown,
     whole_number,
     write_lines,
     write_picture,
 )
 from bench.data.layouts._frames import numbered_images
 from bench.data.reading import Reading, Skipped
-from bench.errors import DataError, did_you_mean, is_infrastructure
+from bench.errors import DataError
 from bench.specs.model import AllDifferent, Frozen
 
 VARIANTS = ("training", "sequences", "bare", "plus")
@@ -104,9 +104,7 @@ def label_files(root: Path, options: Options) -> list[Path]:
 def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     """Read all coded frames that have an image. Raises `DataError`."""
     variant, folder = _images(root, options)
-    for column in columns:
-        if column not in UNITS:
-            raise DataError(f"{root}: there is no column '{column}'{did_you_mean(column, UNITS)}")
+    refuse_unknown(columns, UNITS, root)
     tables = _tables(root, options)
     _check_complete(root, options, tables)
     found: dict[str, list[str]] = {"image": [], "group": []}
@@ -133,12 +131,35 @@ def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     return Reading(pa.table({name: pa.array(values, pa.string()) for name, values in found.items()}), variant, skipped)
 
 
+def write(root: Path, rows: pa.Table, options: Options, variant: str) -> None:
+    """Write a fixture: tables of every task of each subject, images, and one coded frame a sequence without an image.
+
+    Images are named as the rows say, under the variant's folder, and one more of each sequence is not coded.
+    """
+    sequences: dict[tuple[str, str], dict[int, Mapping[str, str]]] = defaultdict(dict)
+    for row in rows.to_pylist():
+        subject, task, name = row["image"].split("/")[-3:]
+        sequences[subject, task][int(Path(name).stem) - (options.frame_offset or 0)] = row
+        write_picture(root / row["image"])
+    folder = root / (_TABLES[1] if variant == "sequences" else _TABLES[0])
+    for subject in sorted({subject for subject, _ in sequences}):
+        for task in TASKS[options.release]:
+            coded = sequences[subject, task]
+            after = max(coded, default=0) + 1
+            pad = 3 if subject >= "M009" else 4
+            write_picture(root / _FOLDERS[variant][0] / subject / task / f"{after + 5:0{pad}d}.jpg")
+            short = variant == "plus" or subject in _NAMED_AGAIN
+            lines = [_line(frame, row, short=short) for frame, row in sorted(coded.items())]
+            head = ["1", *map(str, _SHORT)] if short else list(map(str, range(_BY_POSITION)))
+            write_lines(folder / f"{subject}_{task}.csv", [",".join(head), *lines, _line(after, {}, short=short)])
+
+
 def _images(root: Path, options: Options) -> tuple[str, str]:
     """The variant, and the folder of the subjects' folders as the beginning of a path under the root."""
     variants = ("plus",) if options.release == "plus" else ("training", "sequences", "bare")
     for variant in variants:
         for name in _FOLDERS[variant]:
-            if any(map(_SUBJECT.fullmatch, _names(inside(root, name)))):
+            if any(map(_SUBJECT.fullmatch, names_if_there(root, name))):
                 return variant, "" if name == "." else f"{name}/"
     looked_for = ", ".join(f"{name}/F001" for variant in variants for name in _FOLDERS[variant])
     raise DataError(
@@ -147,22 +168,10 @@ def _images(root: Path, options: Options) -> tuple[str, str]:
     )
 
 
-def _names(folder: Path | None) -> list[str]:
-    """Sorted names in a folder; none where there is no such folder."""
-    if folder is None:
-        return []
-    try:
-        return sorted(entry.name for entry in os.scandir(folder))
-    except OSError as error:
-        if is_infrastructure(error):
-            raise
-        return []
-
-
 def _tables(root: Path, options: Options) -> list[tuple[str, str, Path]]:
     """Subject, task and file of every table that is read, sorted."""
     for name in _TABLES:
-        matches = [match for match in map(_TABLE.fullmatch, _names(inside(root, name))) if match is not None]
+        matches = [match for match in map(_TABLE.fullmatch, names_if_there(root, name)) if match is not None]
         if matches:
             wanted = options.subjects
             return [(m[1], m[2], root / name / m[0]) for m in matches if wanted is None or m[1] in wanted]
@@ -238,29 +247,6 @@ def _chained(first: tuple[int, list[str]], rest: _Lines) -> _Lines:
 
 _NAMED_AGAIN = ("F013",)
 """Subjects whose tables `write` gives the shorter header in BP4D."""
-
-
-def write(root: Path, rows: pa.Table, options: Options, variant: str) -> None:
-    """Write a fixture: tables of every task of each subject, images, and one coded frame a sequence without an image.
-
-    Images are named as the rows say, under the variant's folder, and one more of each sequence is not coded.
-    """
-    sequences: dict[tuple[str, str], dict[int, Mapping[str, str]]] = defaultdict(dict)
-    for row in rows.to_pylist():
-        subject, task, name = row["image"].split("/")[-3:]
-        sequences[subject, task][int(Path(name).stem) - (options.frame_offset or 0)] = row
-        write_picture(root / row["image"])
-    folder = root / (_TABLES[1] if variant == "sequences" else _TABLES[0])
-    for subject in sorted({subject for subject, _ in sequences}):
-        for task in TASKS[options.release]:
-            coded = sequences[subject, task]
-            after = max(coded, default=0) + 1
-            pad = 3 if subject >= "M009" else 4
-            write_picture(root / _FOLDERS[variant][0] / subject / task / f"{after + 5:0{pad}d}.jpg")
-            short = variant == "plus" or subject in _NAMED_AGAIN
-            lines = [_line(frame, row, short=short) for frame, row in sorted(coded.items())]
-            head = ["1", *map(str, _SHORT)] if short else list(map(str, range(_BY_POSITION)))
-            write_lines(folder / f"{subject}_{task}.csv", [",".join(head), *lines, _line(after, {}, short=short)])
 
 
 _SHORT = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 27, 28, 29, 30, 31, 32, 33, 34,

@@ -47,16 +47,19 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.data.layouts._files import (
+    OUTSIDE,
     fields_of,
     first_present,
     is_relative_name,
     lines_of,
+    refuse_unknown,
     whole_number,
     write_lines,
     write_picture,
 )
+from bench.data.layouts._places import LEAST, MOST_PIXELS, lists_of, share_of_faces
 from bench.data.reading import POINTS, Reading, Skipped
-from bench.errors import DataError, did_you_mean
+from bench.errors import DataError
 from bench.specs.model import Frozen, PositiveInt
 
 ENDINGS = {"drive": ".txt", "kaggle": ".csv"}
@@ -82,11 +85,6 @@ _PLAIN = re.compile(r"[0-9A-Za-z_]+\.[a-z]+")
 """Names of files as they all are: no path needs to be taken apart."""
 
 _PLACE_OF = {code: place for place, code in enumerate(CODES)}
-OUTSIDE = "path leads out of the copy"
-LEAST = 0.5
-"""The least share of rows whose points must lie as those of a face do: fewer mean that they are misread."""
-MOST_PIXELS = 100_000
-"""No point is farther from the corner of an image."""
 MOST_IDENTITIES = 10_000_000
 
 
@@ -125,10 +123,7 @@ def label_files(root: Path, options: Options) -> list[Path]:
 
 def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     """Rows in the order of the list of attributes. Raises `DataError` for malformed lists, or lists that disagree."""
-    known = (*NAMES, IDENTITY)
-    for column in columns:
-        if column not in known:
-            raise DataError(f"{root}: there is no column '{column}'{did_you_mean(column, known)}")
+    refuse_unknown(columns, (*NAMES, IDENTITY), root)
     copy, skipped = _Copy.under(root), Skipped()
     top = copy.images()
     names, codes = _attributes(copy)
@@ -141,7 +136,7 @@ def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
         arrays["group"] = pa.array(people).cast(pa.string())
     points = _points(copy, names, options)
     if points is not None:
-        arrays["points"] = pa.FixedSizeListArray.from_arrays(pa.array(points.reshape(-1)), POINTS.list_size)
+        arrays["points"] = lists_of(points, POINTS)
     for column in columns:
         if column == IDENTITY:
             arrays[f"value:{column}"] = arrays["group"]
@@ -339,11 +334,10 @@ def _points(copy: _Copy, names: Sequence[str], options: Options) -> NDArray[np.f
 
 
 def _refuse_misread(points: NDArray[np.float32], file: Path) -> None:
-    x, y = points[:, 0::2], points[:, 1::2]
-    as_expected = (x[:, 0] < x[:, 1]) & (x[:, 3] <= x[:, 4]) & (y[:, :2].mean(1) < y[:, 3:].mean(1))
-    if len(points) and as_expected.mean() < LEAST:
+    share = share_of_faces(points)
+    if share < LEAST:
         raise DataError(
-            f"{file}: only in {as_expected.mean():.0%} of the rows the left eye stands on the left, and the eyes above "
+            f"{file}: only in {share:.0%} of the rows the left eye stands on the left, and the eyes above "
             "the mouth; expected nearly all",
             hint="check the order of the points; if the copy is right, say `eyes: any` under `layout` in the spec",
         )

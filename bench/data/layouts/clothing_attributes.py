@@ -25,7 +25,6 @@ nmeripo/Identifying-Clothing-Attributes.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +34,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data.layouts._files import first_present, inside, listing, write_picture
+from bench.data.layouts._files import first_present, inside, listing, names_in, write_picture
 from bench.data.layouts._matlab import column_of
 from bench.data.reading import Reading, chosen_columns
 from bench.errors import DataError
@@ -157,8 +156,7 @@ def _common_length(codes: dict[str, NDArray[np.int64]]) -> int:
 
 def _refuse_more_images(folder: Path, count: int) -> None:
     """Images beyond the last row show that rows and images do not belong together."""
-    with os.scandir(folder) as entries:
-        last = max((int(entry.name[:6]) for entry in entries if re.fullmatch(r"[0-9]{6}\.jpg", entry.name)), default=0)
+    last = max((int(name[:6]) for name in names_in(folder) if re.fullmatch(r"[0-9]{6}\.jpg", name)), default=0)
     if last > count:
         raise DataError(
             f"{folder} goes up to {last:06d}.jpg, but the label files have {count} rows",

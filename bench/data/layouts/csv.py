@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from pydantic import Field
 
-from bench.data.layouts._files import inside, write_picture
+from bench.data.layouts._files import OUTSIDE, held, write_picture
 from bench.data.reading import Reading, Skipped
 from bench.errors import DataError, did_you_mean
 from bench.specs.model import Frozen
 
 VARIANTS = ("table",)
+ODD_PATH = r"(^|/)\.{1,2}(/|$)|//"
+"""A path that may be spelt otherwise: each image has one name."""
 
 
 class Options(Frozen):
@@ -28,7 +30,7 @@ class Options(Frozen):
     image: str = Field(default="file", description="Column of image paths.")
     split: str | None = Field(default=None, description="Column of split names.")
     group: str | None = Field(default=None, description="Column of groups that must not be divided between splits.")
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    delimiter: str = Field(default=",", pattern=r"^[\t -~]$", description="One ASCII character.")
 
 
 def columns(options: Options) -> None:
@@ -79,45 +81,44 @@ def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     return Reading(rows.filter(pc.is_valid(names)), VARIANTS[0], skipped)
 
 
-def _inside(given: pa.ChunkedArray, folder: str) -> tuple[pa.ChunkedArray, Skipped]:
-    """Paths under the root; null where one climbs out of it."""
-    skipped = Skipped()
-    names = pc.binary_join_element_wise(folder, given, "/")
-    if not pc.any(pc.match_substring(names, "..")).as_py():
-        return names, skipped
-    found: list[str | None] = []
-    for name in names.to_pylist():
-        path = posixpath.normpath(name) if ".." in name else name
-        outside = path.startswith("..")
-        found.append(None if outside else path)
-        if outside:
-            skipped.add("path leads out of the copy", name)
-    return pa.chunked_array([pa.array(found, pa.string())]), skipped
-
-
-def write(root: Path, table: pa.Table, options: Options, variant: str = VARIANTS[0]) -> None:
+def write(root: Path, rows: pa.Table, options: Options, variant: str = VARIANTS[0]) -> None:
     """Write a fixture: the table, and for each row a small image of one colour."""
     columns = {"image": options.image, "split": options.split, "group": options.group}
-    columns |= {name: name.removeprefix("value:") for name in table.column_names if name.startswith("value:")}
+    columns |= {name: name.removeprefix("value:") for name in rows.column_names if name.startswith("value:")}
     header: dict[str, str] = {}
     for key, name in columns.items():
-        if name is not None and key in table.column_names:
+        if name is not None and key in rows.column_names:
             header.setdefault(name, key)  # one column may serve twice, as the group and as a label
     target = root / options.file
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, delimiter=options.delimiter)
         writer.writerow(header)
-        for row in table.select(list(header.values())).to_pylist():
+        for row in rows.select(list(header.values())).to_pylist():
             write_picture(root / row["image"])
             row["image"] = row["image"].removeprefix(f"{options.images}/")
             writer.writerow(row.values())
 
 
+def _inside(given: pa.ChunkedArray, folder: str) -> tuple[pa.ChunkedArray, Skipped]:
+    """Paths under the root; null where one climbs out of it."""
+    skipped = Skipped()
+    names = given if folder == "." else pc.binary_join_element_wise(folder, given, "/")
+    if not pc.any(pc.match_substring_regex(names, ODD_PATH)).as_py():
+        return names, skipped
+    found: list[str | None] = []
+    for name in names.to_pylist():
+        path = posixpath.normpath(name).lstrip("/")
+        outside = path.startswith("..")
+        found.append(None if outside else path)
+        if outside:
+            skipped.add(OUTSIDE, name)
+    return pa.chunked_array([pa.array(found, pa.string())]), skipped
+
+
 def _header(root: Path, options: Options) -> list[str]:
     file = root / options.file
-    if file.is_symlink() and inside(root, options.file) is None:
-        raise DataError(f"{file} leads out of {root}", hint="a copy must hold its files itself")
+    held(root, options.file)
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             header = next(csv.reader(stream, delimiter=options.delimiter), [])

@@ -50,6 +50,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from bench.data.layouts._files import (
+    OUTSIDE,
     first_present,
     is_relative_name,
     lines_of,
@@ -57,6 +58,7 @@ from bench.data.layouts._files import (
     write_lines,
     write_picture,
 )
+from bench.data.layouts._places import MOST_PIXELS, lists_of
 from bench.data.reading import BOX, Reading, Skipped
 from bench.errors import DataError, did_you_mean, is_infrastructure
 from bench.specs.model import Frozen
@@ -76,8 +78,6 @@ CODES = tuple(f"{present}/{certainty}" for present in (0, 1) for certainty in (1
 """Codes of attributes, by the place that stands for each while they are read."""
 
 NOT_VISIBLE, FIRST_PRESENT, NOTHING = CODES.index("0/1"), CODES.index("1/1"), len(CODES)
-OUTSIDE = "path leads out of the copy"
-MOST_PIXELS = 100_000
 
 _FIELDS = ("image", "attribute", "present", "certainty", "time")
 _CLASS = re.compile(r"\d+\.([^/\\\s]+)")
@@ -122,7 +122,7 @@ def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
         arrays["file"] = pa.array([f"{FOLDER}/images/{name}" for name in images], pa.string())
     arrays["split"] = pa.array(splits, pa.string())
     boxes = _boxes(root, base / LISTS[4], len(images))
-    arrays["box"] = pa.FixedSizeListArray.from_arrays(pa.array(boxes.reshape(-1)), BOX.list_size)
+    arrays["box"] = lists_of(boxes, BOX)
     values = {SPECIES: pa.array([name.partition(".")[2] for name in classes], pa.string()).take(pa.array(class_of))}
     attributes = [column for column in columns if column != SPECIES]
     if attributes:

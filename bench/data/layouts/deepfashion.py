@@ -47,6 +47,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.data.layouts._files import (
+    OUTSIDE,
     first_present,
     is_relative_name,
     lines_of,
@@ -68,7 +69,6 @@ CODES = ("0", "1", "-1")
 
 _PACKED = bytes(ord("2") if byte == 0xFF else byte if byte in b"01" else ord("x") for byte in range(256))
 """From bytes of a row, in which 0xFF (which UTF-8 never has) stands for -1, to digits; all else becomes an x."""
-OUTSIDE = "path leads out of the copy"
 ATTRIBUTE_TYPES, CATEGORY_TYPES = 6, 3
 
 

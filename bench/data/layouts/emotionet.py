@@ -22,7 +22,6 @@ by radekd91/inferno (inferno/datasets/EmotioNetDataModule.py) and cosanlab/py-fe
 from __future__ import annotations
 
 import csv
-import os
 import re
 import zipfile
 import zlib
@@ -34,7 +33,15 @@ from typing import Any, Literal, NoReturn
 import pyarrow as pa
 from pydantic import Field
 
-from bench.data.layouts._files import inside, lines_of, listing, write_lines, write_picture
+from bench.data.layouts._files import (
+    held,
+    lines_of,
+    listing,
+    names_if_there,
+    refuse_unknown,
+    write_lines,
+    write_picture,
+)
 from bench.data.reading import Reading, Skipped
 from bench.errors import DataError, did_you_mean, is_infrastructure
 from bench.specs.model import Frozen, PositiveInt, Share
@@ -98,9 +105,7 @@ def label_files(root: Path, options: Options) -> list[Path]:
 
 def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     """Read all rows whose image is there. Raises `DataError`."""
-    for column in columns:
-        if column not in COLUMNS:
-            raise DataError(f"{root}: there is no column '{column}'{did_you_mean(column, COLUMNS)}")
+    refuse_unknown(columns, COLUMNS, root)
     variant, files = _found(root, options)
     pictures, skipped, parts, listed = _Pictures(root, _image_folder(root, options)), Skipped(), [], 0
     for file in files:
@@ -113,6 +118,28 @@ def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     rows = pa.concat_tables(parts)
     _check_counts(root, options, rows.num_rows, listed)
     return Reading(rows, variant, skipped)
+
+
+def write(root: Path, rows: pa.Table, options: Options, variant: str) -> None:
+    """Write a fixture: images where the rows have them, and label files of all 60 units (999 where rows have none).
+
+    Links and headers are quoted as the real ones are. The manual files end in a row of a dead link, and that of 2020
+    in a row of nothing but NaN.
+    """
+    for row in rows.to_pylist():
+        write_picture(root / row["file"])
+    lines = [_line(row["image"], row) for row in rows.to_pylist()]
+    dead = _line("N_0000009999/N_0000009999_00001.jpg", {})
+    if variant == "manual_2017":
+        _write_workbook(root / "EmotioNet_FACS_aws_without_passw.xlsx", [*lines, dead])
+    elif variant == "manual_2020":
+        quoted = [",".join([f"\"'{line[0]}'\"", f"\"'{line[1]}'\"", *line[2:]]) for line in [*lines, dead]]
+        head = ",".join(["URL", " URL orig", *(f"\"'AU {unit}'\"" for unit in COLUMNS.values())])
+        write_lines(root / "EmotioNet_FACS_aws_2020_24600.csv", [head, *quoted, ",".join(["NaN"] * _WIDTH)])
+    else:
+        folder, half = root / "emotioNet_challenge_files_server_challenge_1.2_aws", (len(lines) + 1) // 2
+        for number, part in enumerate((lines[:half], lines[half:]), 1):
+            write_lines(folder / f"dataFile_{number:04d}.txt", map("\t".join, part))
 
 
 def _check_counts(root: Path, options: Options, present: int, listed: int) -> None:
@@ -146,9 +173,9 @@ def _found(root: Path, options: Options) -> tuple[str, list[Path]]:
 
 def _files_of(root: Path, variant: str) -> list[Path]:
     """Label files of one variant: all numbered ones, or the workbook or table that is easiest to read."""
-    folders = [".", "labels", *(name for name in _names(root, ".") if _SERVER_FILES.fullmatch(name))]
+    folders = [".", "labels", *(name for name in names_if_there(root, ".") if _SERVER_FILES.fullmatch(name))]
     for folder in folders:
-        files = [root / folder / name for name in _names(root, folder) if _FILES[variant].fullmatch(name)]
+        files = [root / folder / name for name in names_if_there(root, folder) if _FILES[variant].fullmatch(name)]
         if files and variant == "automatic":
             return files
         if files:
@@ -162,7 +189,7 @@ def _image_folder(root: Path, options: Options) -> str:
     """Name of the folder of images."""
     names = _IMAGES if options.images is None else (options.images,)
     for name in names:
-        if _names(root, name):
+        if names_if_there(root, name):
             return name
     raise DataError(
         f"{root}: no folder of images (looked for {', '.join(names)}; there is {listing(root)})",
@@ -170,25 +197,12 @@ def _image_folder(root: Path, options: Options) -> str:
     )
 
 
-def _names(root: Path, name: str) -> list[str]:
-    """Sorted names in a folder under the root; none where there is no such folder."""
-    place = inside(root, name)
-    if place is None:
-        return []
-    try:
-        return sorted(entry.name for entry in os.scandir(place))
-    except OSError as error:
-        if is_infrastructure(error):
-            raise
-        return []
-
-
 class _Pictures:
     """Which images a copy holds. Every folder is listed once."""
 
     def __init__(self, root: Path, folder: str) -> None:
         self._root, self._folder = root, folder
-        self._flat = frozenset(_names(root, folder))
+        self._flat = frozenset(names_if_there(root, folder))
         self._nested: dict[str, frozenset[str]] = {}
 
     def find(self, folder: str, file: str) -> str | None:
@@ -198,7 +212,7 @@ class _Pictures:
         if folder not in self._flat:
             return None
         if folder not in self._nested:
-            self._nested[folder] = frozenset(_names(self._root, f"{self._folder}/{folder}"))
+            self._nested[folder] = frozenset(names_if_there(self._root, f"{self._folder}/{folder}"))
         return f"{self._folder}/{folder}/{file}" if file in self._nested[folder] else None
 
 
@@ -343,9 +357,7 @@ def _workbook(root: Path, file: Path) -> Iterator[_Sheet]:
 
 def _check_workbook(root: Path, file: Path) -> None:
     """Refuse what is outside the copy, has a password, or would unpack to more than memory."""
-    place = inside(root, file.relative_to(root).as_posix())
-    if place is None:
-        raise DataError(f"{file} leads out of {root}", hint="a copy must hold its files itself")
+    place = held(root, file.relative_to(root).as_posix())
     try:
         with place.open("rb") as stream:
             if stream.read(len(_PASSWORD)) == _PASSWORD:
@@ -388,28 +400,6 @@ def _refuse(file: Path, error: Exception) -> NoReturn:
 
 
 # ------------------------------------------------------------------------------------------------ writing
-
-
-def write(root: Path, rows: pa.Table, options: Options, variant: str) -> None:
-    """Write a fixture: images where the rows have them, and label files of all 60 units (999 where rows have none).
-
-    Links and headers are quoted as the real ones are. The manual files end in a row of a dead link, and that of 2020
-    in a row of nothing but NaN.
-    """
-    for row in rows.to_pylist():
-        write_picture(root / row["file"])
-    lines = [_line(row["image"], row) for row in rows.to_pylist()]
-    dead = _line("N_0000009999/N_0000009999_00001.jpg", {})
-    if variant == "manual_2017":
-        _write_workbook(root / "EmotioNet_FACS_aws_without_passw.xlsx", [*lines, dead])
-    elif variant == "manual_2020":
-        quoted = [",".join([f"\"'{line[0]}'\"", f"\"'{line[1]}'\"", *line[2:]]) for line in [*lines, dead]]
-        head = ",".join(["URL", " URL orig", *(f"\"'AU {unit}'\"" for unit in COLUMNS.values())])
-        write_lines(root / "EmotioNet_FACS_aws_2020_24600.csv", [head, *quoted, ",".join(["NaN"] * _WIDTH)])
-    else:
-        folder, half = root / "emotioNet_challenge_files_server_challenge_1.2_aws", (len(lines) + 1) // 2
-        for number, part in enumerate((lines[:half], lines[half:]), 1):
-            write_lines(folder / f"dataFile_{number:04d}.txt", map("\t".join, part))
 
 
 def _line(image: str, row: Mapping[str, str]) -> list[str]:

@@ -37,7 +37,7 @@ from PIL import Image
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from bench.data.layouts._files import inside, is_relative_name, listing
+from bench.data.layouts._files import colour_of, inside, is_relative_name, listing
 from bench.data.reading import Reading
 from bench.errors import DataError, did_you_mean, is_infrastructure
 from bench.specs.model import Frozen
@@ -377,9 +377,7 @@ def _numbered(rows: pa.Table) -> pa.ChunkedArray:
 def _written_image(row: dict[str, Any]) -> dict[str, Any]:
     """A small picture of one colour that follows from the row's name, and its path unless that is file and row."""
     stream = io.BytesIO()
-    number = sum((i + 1) * byte for i, byte in enumerate(row["image"].encode()))
-    colour = (number % 256, number // 7 % 256, number // 49 % 256)
-    Image.new("RGB", (24, 20), colour).save(stream, "JPEG")
+    Image.new("RGB", (24, 20), colour_of(row["image"])).save(stream, "JPEG")
     path = None if row["image"] == f"{row['file']}#{row['item']}" else row["image"]
     return {"bytes": stream.getvalue(), "path": path}
 

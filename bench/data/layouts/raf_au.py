@@ -28,9 +28,17 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import Field
 
-from bench.data.layouts._files import first_present, is_relative_name, lines_of, write_lines, write_picture
+from bench.data.layouts._files import (
+    OUTSIDE,
+    first_present,
+    is_relative_name,
+    lines_of,
+    refuse_unknown,
+    write_lines,
+    write_picture,
+)
 from bench.data.reading import Reading, Skipped
-from bench.errors import DataError, did_you_mean
+from bench.errors import DataError
 from bench.specs.model import Frozen, PositiveInt
 
 VARIANTS = ("official",)
@@ -68,9 +76,7 @@ def label_files(root: Path, options: Options) -> list[Path]:
 
 def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     """Rows in the order of the list. Raises `DataError` for a line of another form and an image that stands twice."""
-    for column in columns:
-        if column not in COLUMNS:
-            raise DataError(f"{root}: there is no column '{column}'{did_you_mean(column, COLUMNS)}")
+    refuse_unknown(columns, COLUMNS, root)
     variant, base, skipped = recognise(root, options), _base(root), Skipped()
     file = root / base / LIST
     present: dict[str, frozenset[int]] = {}
@@ -127,7 +133,7 @@ def _line(line: str, where: str) -> tuple[str, frozenset[int]] | str:
     if len(fields) != 2:
         raise DataError(f"{where}: expected a name and units, such as 0001.jpg 4+L12+25; found '{line[:60]}'")
     if not is_relative_name(fields[0]):
-        return "path leads out of the copy"
+        return OUTSIDE
     name = _NAME.fullmatch(fields[0])
     if name is None:
         raise DataError(f"{where}: expected the name of an image such as 0001.jpg, found '{fields[0][:60]}'")

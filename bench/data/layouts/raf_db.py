@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -42,17 +42,20 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.data.layouts._files import (
+    OUTSIDE,
     first_present,
-    inside,
     is_relative_name,
+    is_there,
     lines_of,
+    refuse_unknown,
     whole_number,
     write_lines,
     write_picture,
 )
 from bench.data.layouts._folders import Folder
+from bench.data.layouts._places import LEAST, MOST_PIXELS, lists_of, share_of_faces
 from bench.data.reading import BOX, POINTS, Reading, Skipped
-from bench.errors import DataError, did_you_mean
+from bench.errors import DataError
 from bench.specs.model import Frozen
 
 VARIANTS = ("official", "folders")
@@ -67,11 +70,6 @@ CODES = tuple("1234567")
 
 _NAME = re.compile(r"((train|test)_[0-9]+)\.jpg")
 _ALIGNED = re.compile(r"((train|test)_[0-9]+)_aligned\.(?:jpg|png)")
-
-LEAST = 0.5
-"""The least share of points and boxes that must lie as those of a face do: fewer mean that they are misread."""
-MOST_PIXELS = 100_000
-"""No place in an image is farther from its corner."""
 
 
 class Options(Frozen):
@@ -93,7 +91,7 @@ def columns(options: Options) -> Sequence[str]:
 
 def recognise(root: Path, options: Options) -> str:
     """Which variant it is. Raises `DataError` where it is neither, or the images that are asked for are not there."""
-    if _is_there(root, LIST) or _is_there(root, f"basic/{LIST}"):
+    if is_there(root, LIST) or is_there(root, f"basic/{LIST}"):
         first_present(
             root, [f"{_base(root, LIST, 'basic')}Image/{options.images}"], f"the folder of {options.images} images"
         )
@@ -118,9 +116,7 @@ def label_files(root: Path, options: Options) -> list[Path]:
 
 def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     """Rows in the order of the list, or by name. Raises `DataError`."""
-    for column in columns:
-        if column not in COLUMNS:
-            raise DataError(f"{root}: there is no column '{column}'{did_you_mean(column, COLUMNS)}")
+    refuse_unknown(columns, COLUMNS, root)
     variant, skipped = recognise(root, options), Skipped()
     original, of_people = options.images == "original", any(column in PEOPLE for column in columns)
     if of_people and variant == VARIANTS[1]:
@@ -139,8 +135,8 @@ def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     if original:
         points = np.array([face.points for face in faces], np.float32).reshape(-1, 10)
         boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
-        arrays["box"] = pa.FixedSizeListArray.from_arrays(_sized(root, options, boxes, points).reshape(-1), type=BOX)
-        arrays["points"] = pa.FixedSizeListArray.from_arrays(points.reshape(-1), type=POINTS)
+        arrays["box"] = lists_of(_sized(root, options, boxes, points), BOX)
+        arrays["points"] = lists_of(points, POINTS)
     arrays |= {f"value:{name}": pa.array([face.codes[name] for face in faces], pa.string()) for name in columns}
     return Reading(pa.table(arrays), variant, skipped)
 
@@ -180,14 +176,9 @@ class _Face:
 # ---------------------------------------------------------------------------------------------------- which images
 
 
-def _is_there(root: Path, name: str) -> bool:
-    place = inside(root, name)
-    return place is not None and place.exists()
-
-
 def _base(root: Path, sign: str, inner: str) -> str:
     """The folder that holds `sign`, as the beginning of paths under the root: blank, or `inner` with a slash."""
-    return "" if _is_there(root, sign) else f"{inner}/"
+    return "" if is_there(root, sign) else f"{inner}/"
 
 
 def _listed(root: Path, options: Options, skipped: Skipped) -> list[_Face]:
@@ -202,7 +193,7 @@ def _listed(root: Path, options: Options, skipped: Skipped) -> list[_Face]:
                 f"{where}: expected a name and a code from 1 to 7, as in 'train_00001.jpg 5'; found '{line[:60]}'"
             )
         if not is_relative_name(fields[0]):
-            skipped.add("path leads out of the copy", where)
+            skipped.add(OUTSIDE, where)
             continue
         name = _NAME.fullmatch(fields[0])
         if name is None:
@@ -260,17 +251,11 @@ def _refuse_other_folders(root: Path, folder: str) -> None:
 
 def _with_people(root: Path, faces: Sequence[_Face], skipped: Skipped) -> list[_Face]:
     """Those faces whose gender, race, age group and points are told, with these."""
-    folder = Folder(root, f"{_base(root, LIST, 'basic')}{MANUAL}")
+    files = _Files(
+        MANUAL, "_manu_attri.txt", 13, "five points and three codes", "no annotation of gender, race and age group"
+    )
     kept = []
-    for face in faces:
-        file = f"{face.stem}_manu_attri.txt"
-        if file not in folder.names:
-            skipped.add("no annotation of gender, race and age group", face.image)
-            continue
-        where = f"{folder.place}/{file}"
-        words = _words(folder.read(file), where)
-        if len(words) != 10 + len(PEOPLE):
-            raise DataError(f"{where}: expected five points and three codes, found {len(words)} numbers")
+    for face, words, where in files.of(root, faces, skipped):
         face.points = _numbers(words[:10], where)
         for (column, most), word in zip(PEOPLE.items(), words[10:], strict=True):
             face.codes[column] = str(whole_number(word, f"{where} ({column})", low=0, high=most))
@@ -280,20 +265,37 @@ def _with_people(root: Path, faces: Sequence[_Face], skipped: Skipped) -> list[_
 
 def _with_boxes(root: Path, faces: Sequence[_Face], skipped: Skipped) -> list[_Face]:
     """Those faces whose box is told, with its four numbers as they stand."""
-    folder = Folder(root, f"{_base(root, LIST, 'basic')}{BOXES}")
+    files = _Files(BOXES, "_boundingbox.txt", 4, "a box of four", "no bounding box")
     kept = []
-    for face in faces:
-        file = f"{face.stem}_boundingbox.txt"
-        if file not in folder.names:
-            skipped.add("no bounding box", face.image)
-            continue
-        where = f"{folder.place}/{file}"
-        words = _words(folder.read(file), where)
-        if len(words) != 4:
-            raise DataError(f"{where}: expected four numbers, found {len(words)}")
+    for face, words, where in files.of(root, faces, skipped):
         face.box = _numbers(words, where)
         kept.append(face)
     return kept
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Files of annotations, one an image: their folder, the end of their names, how many numbers each holds of what."""
+
+    folder: str
+    ending: str
+    count: int
+    what: str
+    absent: str
+
+    def of(self, root: Path, faces: Sequence[_Face], skipped: Skipped) -> Iterator[tuple[_Face, list[str], str]]:
+        """Those faces that have a file, with the numbers in it and where it stands; others are skipped as `absent`."""
+        folder = Folder(root, f"{_base(root, LIST, 'basic')}{self.folder}")
+        for face in faces:
+            file = f"{face.stem}{self.ending}"
+            if file not in folder.names:
+                skipped.add(self.absent, face.image)
+                continue
+            where = f"{folder.place}/{file}"
+            words = _words(folder.read(file), where)
+            if len(words) != self.count:
+                raise DataError(f"{where}: expected {self.what}, found {len(words)} numbers")
+            yield face, words, where
 
 
 def _words(content: bytes, where: str) -> list[str]:
@@ -318,11 +320,10 @@ def _sized(
     root: Path, options: Options, boxes: NDArray[np.float32], points: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Boxes as x, y, width and height. Raises `DataError` where most points or boxes do not lie as they should."""
-    x, y = points[:, 0::2], points[:, 1::2]
-    face_like = (x[:, 0] < x[:, 1]) & (x[:, 3] < x[:, 4]) & (y[:, 3] + y[:, 4] > y[:, 0] + y[:, 1])
-    if len(points) and face_like.mean() < LEAST:
+    share = share_of_faces(points)
+    if share < LEAST:
         raise DataError(
-            f"{root}: in {face_like.mean():.0%} of the annotations the points are those of a face (left eye, right "
+            f"{root}: in {share:.0%} of the annotations the points are those of a face (left eye, right "
             "eye, tip of the nose, left and right corner of the mouth), expected nearly all",
             hint=f"get {MANUAL} anew; if it is right, use the aligned images (`images: aligned` in the dataset spec)",
         )

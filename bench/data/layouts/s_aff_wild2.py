@@ -27,7 +27,6 @@ masks as public loaders read them, among them sb-ai-lab/EmotiEffLib (abaw4_mtl_t
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,16 +36,18 @@ from typing import Any
 import pyarrow as pa
 
 from bench.data.layouts._files import (
+    OUTSIDE,
     fields_of,
     first_present,
     inside,
     is_relative_name,
+    names_in,
     whole_number,
     write_lines,
     write_picture,
 )
 from bench.data.reading import Reading, Skipped, chosen_columns
-from bench.errors import DataError, is_infrastructure
+from bench.errors import DataError
 from bench.specs.model import Frozen
 
 VARIANTS = ("mtl",)
@@ -66,7 +67,6 @@ MOST_LOST = 0.05
 
 NO_IMAGE = "no image, as no face was found in the frame"
 NO_ANNOTATION = "no valid annotation"
-OUTSIDE = "path leads out of the copy"
 
 
 class Options(Frozen):
@@ -218,14 +218,8 @@ class _Films:
     def _listed(self, film: str) -> tuple[str, frozenset[str]]:
         for folder in IMAGES:
             path = inside(self._root, f"{folder}/{film}")
-            if path is None or not path.is_dir():
-                continue
-            try:
-                return folder, frozenset(os.listdir(path))
-            except OSError as error:
-                if is_infrastructure(error):
-                    raise
-                raise DataError(f"{path} cannot be listed: {error.strerror}") from error
+            if path is not None and path.is_dir():
+                return folder, frozenset(names_in(path))
         return IMAGES[0], frozenset()
 
 

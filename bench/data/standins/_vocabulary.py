@@ -1,7 +1,7 @@
-"""What generators with a table of their own share: which of their labels a task asks for, and what stays unsaid.
+"""Which of the labels of a picture a task asks for, and what stays unsaid.
 
-Such a generator draws everything it has a word for, whatever the data set annotates. A vocabulary is one list of such
-words; a task is served by the first vocabulary of its type that holds all its labels, in any order and however few.
+A generator draws everything it has a word for, whatever the data set annotates. A vocabulary is one list of such words;
+a task is served by the first vocabulary of its type that holds all its labels, in any order and however few.
 """
 
 from __future__ import annotations
@@ -9,27 +9,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from bench.data.labels import MISSING, LabelTable, Names, TaskValues
 from bench.data.standin import StandInRequest
 from bench.errors import did_you_mean
 from bench.specs.dataset import SPLITS, DatasetSpec
+from bench.specs.model import Label, Share
 from bench.specs.relatedness import RelatednessSpec
 from bench.specs.streams import stream
 from bench.specs.task import TaskSpec, TaskType
 
-CODE = Path(__file__)
+CODE = (Path(__file__),)
+
+Missing = Annotated[
+    dict[Label, Share],
+    Field(description="By task: share of its labels (of its single ones, if multilabel) not annotated."),
+]
+Problems = list[tuple[tuple[str | int, ...], str]]
+"""Key path under `standin`, and what is wrong there."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words for one side of a picture: `what` they are (plural), and the type of the tasks that ask for them."""
+    """Words for one side of a picture, and the type of the tasks that ask for them."""
 
-    what: str
     type: TaskType
     labels: tuple[str, ...]
 
@@ -47,30 +55,34 @@ def problems_of(
     dataset: DatasetSpec,
     tasks: Mapping[str, TaskSpec],
     relatedness: RelatednessSpec | None,
-) -> list[tuple[tuple[str | int, ...], str]]:
-    """What `subject` (a generator, in words) cannot draw for a data set; each with its key path under `standin`."""
-    problems: list[tuple[tuple[str | int, ...], str]] = []
+) -> Problems:
+    """What `subject` (a generator with a table of its own, in words) cannot draw for a data set."""
+    problems: Problems = []
     if relatedness is not None:
         problems.append((("relatedness",), f"{subject} follow a table of their own; leave the relatedness out"))
     for name in sorted(dataset.tasks):
         if vocabulary_of(tasks[name], vocabularies) is None:
-            problems += [(("name",), message) for message in _undrawn(subject, tasks[name], vocabularies)]
-    for name in sorted(missing.keys() - dataset.tasks.keys()):
-        near = did_you_mean(name, dataset.tasks)
-        problems.append((("missing", name), f"the data set does not annotate '{name}'{near}"))
-    return problems
+            problems.append((("name",), _undrawn(subject, tasks[name], vocabularies)))
+    return problems + problems_of_missing(missing, dataset)
 
 
-def _undrawn(subject: str, task: TaskSpec, vocabularies: Sequence[Vocabulary]) -> list[str]:
+def problems_of_missing(missing: Mapping[str, float], dataset: DatasetSpec) -> Problems:
+    """Tasks whose labels are to be missing, and that the data set does not have."""
+    unknown = sorted(missing.keys() - dataset.tasks.keys())
+    return [
+        (("missing", name), f"the data set does not annotate '{name}'{did_you_mean(name, dataset.tasks)}")
+        for name in unknown
+    ]
+
+
+def _undrawn(subject: str, task: TaskSpec, vocabularies: Sequence[Vocabulary]) -> str:
     same_type = [vocabulary for vocabulary in vocabularies if vocabulary.type == task.type]
     if not same_type:
-        return [f"{subject} have no {task.type} labels, and '{task.name}' is {task.type}"]
+        return f"{subject} have no {task.type} labels, and '{task.name}' is {task.type}"
     nearest = max(same_type, key=lambda vocabulary: len(set(task.labels) & set(vocabulary.labels)))
-    return [
-        f"{subject} do not show '{label}' of task '{task.name}'{did_you_mean(label, nearest.labels)}"
-        for label in task.labels
-        if label not in nearest.labels
-    ]
+    unknown = [label for label in task.labels if label not in nearest.labels]
+    near = did_you_mean(unknown[0], nearest.labels)
+    return f"{subject} do not show {len(unknown)} of the labels of '{task.name}': '{unknown[0]}'{near}"
 
 
 def label_table(
@@ -79,12 +91,13 @@ def label_table(
     groups: Sequence[str],
     drawn: Mapping[Vocabulary, NDArray[Any]],
     missing: Mapping[str, float],
+    rng: np.random.Generator | None = None,
 ) -> LabelTable:
     """What the data set says of the pictures of one split: its tasks, its labels, minus its missing pattern.
 
     `drawn` holds, by vocabulary, the class of each picture (its place in the labels, [n]) or its attributes (bool
     [n, labels]). `missing` is the share, by task, of labels that are not annotated (of single ones if multilabel).
-    Which ones, is another chance than that of the pictures, so that leaving labels out changes no picture.
+    Which ones, says `rng`; left out, a stream of each task's own, so that leaving labels out changes no picture.
     """
     count = len(groups)
     found: dict[str, TaskValues] = {}
@@ -93,7 +106,8 @@ def label_table(
         vocabulary = vocabulary_of(task, tuple(drawn))
         assert vocabulary is not None  # see `problems_of`
         values = _values_of(drawn[vocabulary], vocabulary, task, annotation.annotated or task.labels)
-        values[stream("standin", request.dataset.name, split, "missing", name).random(values.shape) < absent] = MISSING
+        chance = rng or stream("standin", request.dataset.name, split, "missing", name)
+        values[chance.random(values.shape) < absent] = MISSING
         found[name] = values
     images = Names(f"{split}-{number:06d}" for number in range(count))
     return LabelTable(images, np.full(count, SPLITS.index(split), np.int8), Names(groups), found)

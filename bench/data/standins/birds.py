@@ -11,29 +11,31 @@ its missing pattern, is taken from the labels, not from the bird.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from bench.data.drawing import birds as drawing
 from bench.data.drawing.birds import ATTRIBUTES, COLOURS, GROUPS
-from bench.data.labels import MISSING, LabelTable, Names
+from bench.data.labels import LabelTable
 from bench.data.standin import Chunk, StandInRequest
-from bench.errors import did_you_mean
+from bench.data.standins import _chances, _splits, _vocabulary
+from bench.data.standins._chances import chosen
+from bench.data.standins._splits import chunks
+from bench.data.standins._vocabulary import Missing, Problems, Vocabulary, label_table, problems_of
 from bench.specs.components import read_options
-from bench.specs.dataset import SPLITS, DatasetSpec
-from bench.specs.model import Frozen, Label, Share
+from bench.specs.dataset import DatasetSpec
+from bench.specs.model import Frozen
 from bench.specs.relatedness import RelatednessSpec
 from bench.specs.streams import stream
 from bench.specs.task import TaskSpec
 
-CODE = (Path(__file__), Path(drawing.__file__))
-CHUNK = 1024
+CODE = (Path(__file__), *drawing.CODE, *_chances.CODE, *_splits.CODE, *_vocabulary.CODE)
+
 SPECIES = 200
 """Species in the table; those of a task are named in the order of its labels."""
 
@@ -41,33 +43,21 @@ SPECIES = 200
 class Options(Frozen):
     """What a data set says of its birds."""
 
-    missing: dict[Label, Share] = Field(
-        default={}, description="By task: share of its labels (of its single attributes, if multilabel) not annotated."
-    )
+    missing: Missing = {}
 
 
 def check(
     options: Options, dataset: DatasetSpec, tasks: Mapping[str, TaskSpec], relatedness: RelatednessSpec | None
-) -> list[tuple[tuple[str | int, ...], str]]:
+) -> Problems:
     """Problems of the options, each with its key path under `standin`."""
-    problems: list[tuple[tuple[str | int, ...], str]] = []
-    if relatedness is not None:
-        problems.append((("relatedness",), "birds follow a table of their own; leave `relatedness` out"))
+    problems = problems_of("birds", _vocabularies(tasks, dataset.tasks), options.missing, dataset, tasks, relatedness)
     species = sorted(name for name in dataset.tasks if tasks[name].type == "multiclass")
     if len(species) > 1:
         problems.append((("name",), f"birds show one multiclass task, their species; here are {', '.join(species)}"))
-    for name in sorted(dataset.tasks):
-        labels = tasks[name].labels
-        if tasks[name].type == "multiclass" and len(labels) != SPECIES:
-            problems.append((("name",), f"birds are of {SPECIES} species; '{name}' has {len(labels)} labels"))
-        if tasks[name].type == "multilabel":
-            unknown = [label for label in labels if label not in ATTRIBUTES]
-            if unknown:
-                near = did_you_mean(unknown[0], ATTRIBUTES)
-                problems.append((("name",), f"birds do not show {len(unknown)} of '{name}': '{unknown[0]}'{near}"))
-    for name in sorted(options.missing.keys() - dataset.tasks.keys()):
-        near = did_you_mean(name, dataset.tasks)
-        problems.append((("missing", name), f"the data set does not annotate '{name}'{near}"))
+    for name in species:
+        if len(tasks[name].labels) != SPECIES:
+            message = f"birds are of {SPECIES} species; '{name}' has {len(tasks[name].labels)} labels"
+            problems.append((("name",), message))
     return problems
 
 
@@ -80,10 +70,11 @@ def draw(request: StandInRequest, split: str) -> Iterator[Chunk]:
     """Draw the birds of one split."""
     flock = _flock_of(request, split)
     poses = drawing.draw_poses(len(flock.labels), flock.rng)
-    for start in range(0, len(flock.labels), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(flock.labels)))
-        pictures = drawing.draw_birds(flock.values[rows], poses[rows], size=request.image_size, rng=flock.rng)
-        yield Chunk(pictures, flock.labels.take(rows))
+
+    def paint(rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+        return drawing.draw_birds(flock.values[rows], poses[rows], size=request.image_size, rng=flock.rng)
+
+    return chunks(flock.labels, paint)
 
 
 def table_of(copy_name: str) -> NDArray[np.float64]:
@@ -164,45 +155,24 @@ def _flock_of(request: StandInRequest, split: str) -> _Flock:
     rounds = -(-count // SPECIES)
     species = np.concatenate([rng.permutation(SPECIES) for _ in range(rounds)])[:count].astype(np.int32)
     values = _draw_values(table_of(request.dataset.copy_name), species, rng)
-    tasks = _annotated(request, options, species, values, rng)
-    images = Names(f"{split}-{i:06d}" for i in range(count))
-    groups = Names("" for _ in range(count))
-    return _Flock(LabelTable(images, np.full(count, SPLITS.index(split), np.int8), groups, tasks), values, rng)
+    present = np.zeros((count, len(ATTRIBUTES)), bool)
+    present[np.arange(count)[:, None], values + np.array([part.start for part in _PARTS])] = True
+    vocabularies = _vocabularies(request.tasks, request.dataset.tasks)
+    drawn = {words: species if words.type == "multiclass" else present for words in vocabularies}
+    # Which labels are missing comes from the stream of the pictures: poses and noise depend on what is annotated.
+    table = label_table(request, split, [""] * count, drawn, options.missing, rng)
+    return _Flock(table, values, rng)
+
+
+def _vocabularies(tasks: Mapping[str, TaskSpec], names: Iterable[str]) -> tuple[Vocabulary, ...]:
+    """The species, which have no names of their own, called as the tasks of that `names` do; and the attributes."""
+    species = (Vocabulary("multiclass", tasks[name].labels) for name in names if tasks[name].type == "multiclass")
+    return (*species, Vocabulary("multilabel", ATTRIBUTES))
 
 
 def _draw_values(table: NDArray[np.float64], species: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int8]:
     """One value of each group for each bird: [n, groups]."""
     values = np.empty((len(species), len(_PARTS)), dtype=np.int8)
     for place, part in enumerate(_PARTS):
-        # The last bound is left out, so that rounding never leads beyond the last value.
-        bounds = np.cumsum(table[:, part], axis=1)[:, :-1]
-        values[:, place] = (rng.random((len(species), 1)) >= bounds[species]).sum(axis=1)
+        values[:, place] = chosen(table[species, part], rng.random(len(species)))
     return values
-
-
-def _annotated(
-    request: StandInRequest,
-    options: Options,
-    species: NDArray[np.int32],
-    values: NDArray[np.int8],
-    rng: np.random.Generator,
-) -> dict[str, NDArray[np.int32] | NDArray[np.int8]]:
-    """What the data set says of the birds: its tasks, its labels, minus its missing pattern."""
-    columns = values + np.array([part.start for part in _PARTS])
-    present = np.zeros((len(species), len(ATTRIBUTES)), dtype=np.int8)
-    present[np.arange(len(species))[:, None], columns] = 1
-    found: dict[str, NDArray[np.int32] | NDArray[np.int8]] = {}
-    for name, annotation in request.dataset.tasks.items():
-        task, absent = request.tasks[name], options.missing.get(name, 0.0)
-        known = annotation.annotated or task.labels
-        if task.type == "multiclass":
-            unknown = ~np.isin(species, [task.labels.index(label) for label in known])
-            unknown |= rng.random(len(species)) < absent
-            found[name] = np.where(unknown, MISSING, species).astype(np.int32)
-            continue
-        told = np.full((len(species), len(task.labels)), MISSING, dtype=np.int8)
-        for label in known:
-            told[:, task.labels.index(label)] = present[:, ATTRIBUTES.index(label)]
-        told[rng.random(told.shape) < absent] = MISSING
-        found[name] = told
-    return found

@@ -13,26 +13,25 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from bench.data.drawing import _brush
 from bench.data.drawing import clothes as drawing
 from bench.data.labels import LabelTable
 from bench.data.standin import Chunk, StandInRequest
-from bench.data.standins import _vocabulary
-from bench.data.standins._vocabulary import Vocabulary, label_table, problems_of
+from bench.data.standins import _chances, _splits, _vocabulary
+from bench.data.standins._chances import chosen
+from bench.data.standins._splits import chunks
+from bench.data.standins._vocabulary import Missing, Problems, Vocabulary, label_table, problems_of
 from bench.specs.components import read_options
 from bench.specs.dataset import DatasetSpec
-from bench.specs.model import Frozen, Label, Share
+from bench.specs.model import Frozen
 from bench.specs.relatedness import RelatednessSpec
 from bench.specs.streams import stream
 from bench.specs.task import TaskSpec
 
-CODE = (Path(__file__), Path(drawing.__file__), Path(_brush.__file__), _vocabulary.CODE)
-CHUNK = 1024
+CODE = (Path(__file__), *drawing.CODE, *_chances.CODE, *_splits.CODE, *_vocabulary.CODE)
 
-CATEGORIES = Vocabulary("categories of clothes", "multiclass", drawing.CATEGORIES)
-ATTRIBUTES = Vocabulary("attributes of clothes", "multilabel", drawing.ATTRIBUTES)
+CATEGORIES = Vocabulary("multiclass", drawing.CATEGORIES)
+ATTRIBUTES = Vocabulary("multilabel", drawing.ATTRIBUTES)
 VOCABULARIES = (CATEGORIES, ATTRIBUTES)
 
 _STRAY = 0.10  # part of the garments that have any value of a family, whatever is usual
@@ -85,14 +84,12 @@ _PARTS: dict[str, tuple[float, ...]] = {
 class Options(Frozen):
     """What a data set's clothes are like."""
 
-    missing: dict[Label, Share] = Field(
-        default={}, description="By task: share of its labels (of its single ones, if multilabel) not annotated."
-    )
+    missing: Missing = {}
 
 
 def check(
     options: Options, dataset: DatasetSpec, tasks: Mapping[str, TaskSpec], relatedness: RelatednessSpec | None
-) -> list[tuple[tuple[str | int, ...], str]]:
+) -> Problems:
     """Problems of the options, each with its key path under `standin`."""
     return problems_of("clothes", VOCABULARIES, options.missing, dataset, tasks, relatedness)
 
@@ -105,12 +102,12 @@ def labels(request: StandInRequest, split: str) -> LabelTable:
 def draw(request: StandInRequest, split: str) -> Iterator[Chunk]:
     """Draw the clothes of one split."""
     clothes = _clothes_of(request, split)
-    for start in range(0, len(clothes.labels), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(clothes.labels)))
-        pictures = drawing.draw_clothes(
-            clothes.categories[rows], clothes.attributes[rows], size=request.image_size, rng=clothes.rng
-        )
-        yield Chunk(pictures, clothes.labels.take(rows))
+
+    def paint(rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+        categories, attributes = clothes.categories[rows], clothes.attributes[rows]
+        return drawing.draw_clothes(categories, attributes, size=request.image_size, rng=clothes.rng)
+
+    return chunks(clothes.labels, paint)
 
 
 def usual_shares(copy_name: str) -> NDArray[np.float64]:
@@ -124,10 +121,8 @@ def usual_shares(copy_name: str) -> NDArray[np.float64]:
     for row, name in zip(shares, CATEGORIES.labels, strict=True):
         start = 0
         for usual, values in zip(_USUAL[name], drawing.FAMILIES.values(), strict=False):
-            weights = np.zeros(len(values))
-            weights[[values.index(value) for value in usual]] = (2 / 3) ** np.arange(len(usual))
-            weights *= rng.gamma(8.0, size=len(values))
-            row[start : start + len(values)] = (1 - _STRAY) * weights / weights.sum() + _STRAY / len(values)
+            part = slice(start, start + len(values))
+            row[part] = _chances.usual_shares(values, usual, fading=2 / 3, shape=8.0, stray=_STRAY, rng=rng)
             start += len(values)
         odds = np.log(_PARTS[name]) - np.log1p(-np.array(_PARTS[name])) + rng.normal(0, 0.3, len(_PARTS[name]))
         row[start:] = 1 / (1 + np.exp(-odds))
@@ -164,8 +159,7 @@ def _draw_attributes(
     found = np.zeros(mine.shape, bool)
     start = 0
     for chance, values in zip(chances.T, drawing.FAMILIES.values(), strict=False):
-        bounds = mine[:, start : start + len(values)].cumsum(1)
-        found[np.arange(count), start + (chance[:, None] > bounds).sum(1).clip(0, len(values) - 1)] = True
+        found[np.arange(count), start + chosen(mine[:, start : start + len(values)], chance)] = True
         start += len(values)
     found[:, start:] = rng.random((count, mine.shape[1] - start)) < mine[:, start:]
     _add_second_colours(found, rng)

@@ -8,7 +8,7 @@ missing pattern, is taken from the labels, not from the face.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.data.drawing import faces as drawing
-from bench.data.labels import MISSING, LabelTable, Names
+from bench.data.labels import LabelTable
 from bench.data.standin import Chunk, StandInRequest
+from bench.data.standins import _splits, _vocabulary
+from bench.data.standins._splits import chunks, people_in
+from bench.data.standins._vocabulary import Missing, Problems, Vocabulary, label_table, problems_of_missing
 from bench.errors import did_you_mean
 from bench.specs.components import read_options
 from bench.specs.dataset import SPLITS, DatasetSpec, SplitName
@@ -27,8 +30,9 @@ from bench.specs.relatedness import RelatednessSpec
 from bench.specs.streams import stream
 from bench.specs.task import TaskSpec
 
-CODE = (Path(__file__), Path(drawing.__file__))
-CHUNK = 1024
+CODE = (Path(__file__), *drawing.CODE, *_splits.CODE, *_vocabulary.CODE)
+
+UNITS = Vocabulary("multilabel", drawing.ACTION_UNITS)
 
 
 class Options(Frozen):
@@ -40,16 +44,14 @@ class Options(Frozen):
     subjects: PositiveInt | None = Field(
         default=None, description="Number of people, each in one split only; left out: every face is another person."
     )
-    missing: dict[Label, Share] = Field(
-        default={}, description="By task: share of its labels (of its single units, if multilabel) not annotated."
-    )
+    missing: Missing = {}
 
 
 def check(
     options: Options, dataset: DatasetSpec, tasks: Mapping[str, TaskSpec], relatedness: RelatednessSpec | None
-) -> list[tuple[tuple[str | int, ...], str]]:
+) -> Problems:
     """Problems of the options, each with its key path under `standin`."""
-    problems: list[tuple[tuple[str | int, ...], str]] = []
+    problems: Problems = []
     if relatedness is None:
         return [(("relatedness",), "faces are drawn from the probabilities of a relatedness; name one")]
     classes, second = tasks[relatedness.class_task], tasks[relatedness.second_task]
@@ -63,9 +65,7 @@ def check(
         problems.append((("relatedness",), f"faces show {', '.join(drawing.ACTION_UNITS)}; '{second.name}' has others"))
     for task in sorted(dataset.tasks.keys() - {classes.name, second.name}):
         problems.append((("name",), f"faces show '{classes.name}' and '{second.name}', not '{task}'"))
-    for task in sorted(options.missing.keys() - dataset.tasks.keys()):
-        near = did_you_mean(task, dataset.tasks)
-        problems.append((("missing", task), f"the data set does not annotate '{task}'{near}"))
+    problems += problems_of_missing(options.missing, dataset)
     if options.subjects is not None and options.subjects < len(SPLITS):
         problems.append((("subjects",), "every split needs a subject of its own: at least 3"))
     return problems
@@ -79,12 +79,12 @@ def labels(request: StandInRequest, split: str) -> LabelTable:
 def draw(request: StandInRequest, split: str) -> Iterator[Chunk]:
     """Draw the faces of one split."""
     people = _people_of(request, split)
-    for start in range(0, len(people.labels), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(people.labels)))
-        pictures = drawing.draw_faces(
-            people.units[rows], people.identities[rows], size=request.image_size, rng=people.rng
-        )
-        yield Chunk(pictures, people.labels.take(rows))
+
+    def paint(rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+        units, identities = people.units[rows], people.identities[rows]
+        return drawing.draw_faces(units, identities, size=request.image_size, rng=people.rng)
+
+    return chunks(people.labels, paint)
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,11 @@ def _people_of(request: StandInRequest, split: str) -> _People:
     rng = stream("standin", name, split)
     expressions, units = _draw_labels(request, options, split in options.balanced, count, rng)
     people, identities = _draw_people(options, name, split, count, rng)
-    tasks = _annotated(request, options, expressions, units, rng)
-    images = Names(f"{split}-{i:06d}" for i in range(count))
-    groups = Names(f"s{person:04d}" if options.subjects else "" for person in people)
-    table = LabelTable(images, np.full(count, SPLITS.index(split), np.int8), groups, tasks)
+    groups = [f"s{person:04d}" if options.subjects else "" for person in people]
+    assert request.relatedness is not None  # see `check`
+    classes = Vocabulary("multiclass", request.tasks[request.relatedness.class_task].labels)
+    # Which labels are missing comes from the stream of the pictures: nuisances depend on what is annotated.
+    table = label_table(request, split, groups, {classes: expressions, UNITS: units}, options.missing, rng)
     return _People(table, units, identities, rng)
 
 
@@ -138,39 +139,6 @@ def _draw_people(
     if options.subjects is None:
         return np.arange(count), drawing.draw_identities(count, rng)
     everyone = drawing.draw_identities(options.subjects, stream("standin", dataset, "subjects"))
-    mine = _subjects_of(split, options.subjects)
-    people = np.array(mine)[np.sort(rng.integers(len(mine), size=count))]
+    mine = people_in(split, options.subjects)
+    people = mine[np.sort(rng.integers(len(mine), size=count))]
     return people, everyone[people]
-
-
-def _subjects_of(split: str, subjects: int) -> Sequence[int]:
-    """Half of the subjects train, a quarter each validates and tests, and at least one each."""
-    place = SPLITS.index(split)
-    quarter = max(subjects // 4, 1)
-    bounds = (0, subjects - 2 * quarter, subjects - quarter, subjects)
-    return range(bounds[place], bounds[place + 1])
-
-
-def _annotated(
-    request: StandInRequest,
-    options: Options,
-    expressions: NDArray[np.int32],
-    units: NDArray[np.bool_],
-    rng: np.random.Generator,
-) -> dict[str, NDArray[np.int32] | NDArray[np.int8]]:
-    """What the data set says of the faces: its tasks, its labels, minus its missing pattern."""
-    found: dict[str, NDArray[np.int32] | NDArray[np.int8]] = {}
-    for name, annotation in request.dataset.tasks.items():
-        task, absent = request.tasks[name], options.missing.get(name, 0.0)
-        known = annotation.annotated or task.labels
-        if task.type == "multiclass":
-            unknown = ~np.isin(expressions, [task.labels.index(label) for label in known])
-            unknown |= rng.random(len(expressions)) < absent
-            found[name] = np.where(unknown, MISSING, expressions).astype(np.int32)
-            continue
-        values = np.full((len(units), len(task.labels)), MISSING, dtype=np.int8)
-        for label in known:
-            values[:, task.labels.index(label)] = units[:, drawing.ACTION_UNITS.index(label)]
-        values[rng.random(values.shape) < absent] = MISSING
-        found[name] = values
-    return found

@@ -20,24 +20,23 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data.drawing import _brush
 from bench.data.drawing import portraits as drawing
 from bench.data.labels import LabelTable
 from bench.data.standin import Chunk, StandInRequest
-from bench.data.standins import _vocabulary
-from bench.data.standins._vocabulary import Vocabulary, label_table, problems_of, vocabulary_of
+from bench.data.standins import _splits, _vocabulary
+from bench.data.standins._splits import chunks, people_in
+from bench.data.standins._vocabulary import Missing, Problems, Vocabulary, label_table, problems_of, vocabulary_of
 from bench.specs.components import read_options
 from bench.specs.dataset import SPLITS, DatasetSpec
-from bench.specs.model import Frozen, Label, Share
+from bench.specs.model import Frozen
 from bench.specs.relatedness import RelatednessSpec
 from bench.specs.streams import stream
 from bench.specs.task import MOST_LABELS, TaskSpec
 
-CODE = (Path(__file__), Path(drawing.__file__), Path(_brush.__file__), _vocabulary.CODE)
-CHUNK = 1024
+CODE = (Path(__file__), *drawing.CODE, *_splits.CODE, *_vocabulary.CODE)
 
-IDENTITIES = Vocabulary("people", "multiclass", tuple(str(number) for number in range(1, MOST_LABELS + 1)))
-ATTRIBUTES = Vocabulary("attributes of faces", "multilabel", drawing.ATTRIBUTES)
+IDENTITIES = Vocabulary("multiclass", tuple(str(number) for number in range(1, MOST_LABELS + 1)))
+ATTRIBUTES = Vocabulary("multilabel", drawing.ATTRIBUTES)
 VOCABULARIES = (IDENTITIES, ATTRIBUTES)
 _PLACES = {name: place for place, name in enumerate(drawing.ATTRIBUTES)}
 
@@ -106,14 +105,12 @@ class Options(Frozen):
         default=None,
         description="Whether all people are in all splits; left out: if the data set annotates who they are.",
     )
-    missing: dict[Label, Share] = Field(
-        default={}, description="By task: share of its labels (of its single ones, if multilabel) not annotated."
-    )
+    missing: Missing = {}
 
 
 def check(
     options: Options, dataset: DatasetSpec, tasks: Mapping[str, TaskSpec], relatedness: RelatednessSpec | None
-) -> list[tuple[tuple[str | int, ...], str]]:
+) -> Problems:
     """Problems of the options, each with its key path under `standin`."""
     problems = problems_of("portraits", VOCABULARIES, options.missing, dataset, tasks, relatedness)
     if options.closed_set is False and not problems and _names_people(dataset, tasks):
@@ -129,12 +126,12 @@ def labels(request: StandInRequest, split: str) -> LabelTable:
 def draw(request: StandInRequest, split: str) -> Iterator[Chunk]:
     """Draw the portraits of one split."""
     portraits = _portraits_of(request, split)
-    for start in range(0, len(portraits.labels), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(portraits.labels)))
-        pictures = drawing.draw_portraits(
-            portraits.attributes[rows], portraits.people[rows], size=request.image_size, rng=portraits.rng
-        )
-        yield Chunk(pictures, portraits.labels.take(rows))
+
+    def paint(rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+        attributes, people = portraits.attributes[rows], portraits.people[rows]
+        return drawing.draw_portraits(attributes, people, size=request.image_size, rng=portraits.rng)
+
+    return chunks(portraits.labels, paint)
 
 
 @dataclass(frozen=True)
@@ -203,7 +200,7 @@ def _portraits_of(request: StandInRequest, split: str) -> _Portraits:
     rng = stream("standin", request.dataset.name, split)
     everyone = people_of(request.dataset.copy_name, options.people)
     closed = _names_people(request.dataset, request.tasks) if options.closed_set is None else options.closed_set
-    present = np.arange(options.people) if closed else _people_in(split, options.people)
+    present = np.arange(options.people) if closed else people_in(split, options.people)
     person = present[np.sort(rng.integers(len(present), size=count))]
     attributes = _draw_attributes(everyone, person, rng)
     drawn = {IDENTITIES: person, ATTRIBUTES: attributes}
@@ -214,13 +211,6 @@ def _portraits_of(request: StandInRequest, split: str) -> _Portraits:
 
 def _names_people(dataset: DatasetSpec, tasks: Mapping[str, TaskSpec]) -> bool:
     return any(vocabulary_of(tasks[name], VOCABULARIES) is IDENTITIES for name in dataset.tasks)
-
-
-def _people_in(split: str, people: int) -> NDArray[np.intp]:
-    """Half of the people train, a quarter each validates and tests, and at least one each."""
-    place, quarter = SPLITS.index(split), max(people // 4, 1)
-    bounds = (0, people - 2 * quarter, people - quarter, people)
-    return np.arange(bounds[place], bounds[place + 1])
 
 
 def _draw_attributes(people: People, person: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -13,27 +13,26 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from bench.data.drawing import _brush
 from bench.data.drawing import shoes as drawing
 from bench.data.labels import LabelTable
 from bench.data.standin import Chunk, StandInRequest
-from bench.data.standins import _vocabulary
-from bench.data.standins._vocabulary import Vocabulary, label_table, problems_of
+from bench.data.standins import _chances, _splits, _vocabulary
+from bench.data.standins._chances import chosen
+from bench.data.standins._splits import chunks
+from bench.data.standins._vocabulary import Missing, Problems, Vocabulary, label_table, problems_of
 from bench.specs.components import read_options
 from bench.specs.dataset import DatasetSpec
-from bench.specs.model import Frozen, Label, Share
+from bench.specs.model import Frozen
 from bench.specs.relatedness import RelatednessSpec
 from bench.specs.streams import stream
 from bench.specs.task import TaskSpec
 
-CODE = (Path(__file__), Path(drawing.__file__), Path(_brush.__file__), _vocabulary.CODE)
-CHUNK = 1024
+CODE = (Path(__file__), *drawing.CODE, *_chances.CODE, *_splits.CODE, *_vocabulary.CODE)
 
-TYPES = Vocabulary("kinds of shoes", "multiclass", drawing.TYPES)
-CATEGORIES = Vocabulary("categories of shoes", "multiclass", drawing.CATEGORIES)
-ATTRIBUTES = Vocabulary("attributes of shoes", "multilabel", drawing.ATTRIBUTES)
+TYPES = Vocabulary("multiclass", drawing.TYPES)
+CATEGORIES = Vocabulary("multiclass", drawing.CATEGORIES)
+ATTRIBUTES = Vocabulary("multilabel", drawing.ATTRIBUTES)
 VOCABULARIES = (TYPES, CATEGORIES, ATTRIBUTES)
 
 _COLOURS = 2  # pictures of a product, on average
@@ -139,14 +138,12 @@ _USUAL: dict[str, tuple[tuple[str, ...], ...]] = {
 class Options(Frozen):
     """What a data set's shoes are like."""
 
-    missing: dict[Label, Share] = Field(
-        default={}, description="By task: share of its labels (of its single ones, if multilabel) not annotated."
-    )
+    missing: Missing = {}
 
 
 def check(
     options: Options, dataset: DatasetSpec, tasks: Mapping[str, TaskSpec], relatedness: RelatednessSpec | None
-) -> list[tuple[tuple[str | int, ...], str]]:
+) -> Problems:
     """Problems of the options, each with its key path under `standin`."""
     return problems_of("shoes", VOCABULARIES, options.missing, dataset, tasks, relatedness)
 
@@ -159,17 +156,12 @@ def labels(request: StandInRequest, split: str) -> LabelTable:
 def draw(request: StandInRequest, split: str) -> Iterator[Chunk]:
     """Draw the shoes of one split."""
     shoes = _shoes_of(request, split)
-    for start in range(0, len(shoes.labels), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(shoes.labels)))
-        pictures = drawing.draw_shoes(
-            shoes.types[rows],
-            shoes.attributes[rows],
-            shoes.products[rows],
-            shoes.colours[rows],
-            size=request.image_size,
-            rng=shoes.rng,
-        )
-        yield Chunk(pictures, shoes.labels.take(rows))
+
+    def paint(rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+        rows_of = (shoes.types[rows], shoes.attributes[rows], shoes.products[rows], shoes.colours[rows])
+        return drawing.draw_shoes(*rows_of, size=request.image_size, rng=shoes.rng)
+
+    return chunks(shoes.labels, paint)
 
 
 def usual_shares(copy_name: str) -> NDArray[np.float64]:
@@ -182,10 +174,8 @@ def usual_shares(copy_name: str) -> NDArray[np.float64]:
     for kind, families in zip(shares, (_USUAL[name] for name in TYPES.labels), strict=True):
         start = 0
         for usual, values in zip(families, drawing.FAMILIES.values(), strict=True):
-            weights = np.zeros(len(values))
-            weights[[values.index(value) for value in usual]] = 0.5 ** np.arange(len(usual))
-            weights *= rng.gamma(6.0, size=len(values))
-            kind[start : start + len(values)] = (1 - _STRAY) * weights / weights.sum() + _STRAY / len(values)
+            part = slice(start, start + len(values))
+            kind[part] = _chances.usual_shares(values, usual, fading=0.5, shape=6.0, stray=_STRAY, rng=rng)
             start += len(values)
     return shares
 
@@ -226,10 +216,10 @@ def _draw_attributes(
     found = np.zeros((len(types), len(ATTRIBUTES.labels)), bool)
     start = 0
     for family, values in drawing.FAMILIES.items():
-        bounds = shares[types, start : start + len(values)].cumsum(1)
+        own = shares[types, start : start + len(values)]
         second = rng.random(len(types)) < _SECOND[family]
         for wanted in (np.ones(len(types), bool), second):
-            place = (rng.random((len(types), 1)) > bounds).sum(1).clip(0, len(values) - 1)
+            place = chosen(own, rng.random(len(types)))
             found[wanted, start + place[wanted]] = True
         start += len(values)
     return found

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.data.drawing import faces
+from bench.data.drawing import _brush, faces
 from bench.data.drawing.faces import ACTION_UNITS, IDENTITY_SIZE, draw_faces, draw_identities
 
 UPPER_FACE = ("au1", "au2", "au4", "au5", "au7")
@@ -94,7 +94,7 @@ def test_arguments_are_left_as_they_were() -> None:
 def test_chunks_leave_no_trace(monkeypatch: pytest.MonkeyPatch, pixels: int, size: int) -> None:
     table, identities = random_labels(20, 0), people(20)
     whole = draw(table, identities, size=size)
-    monkeypatch.setattr(faces, "_CHUNK_PIXELS", pixels)
+    monkeypatch.setattr(_brush, "_CHUNK_PIXELS", pixels)
     np.testing.assert_array_equal(draw(table, identities, size=size), whole)
 
 
