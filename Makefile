@@ -14,7 +14,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
 
 test: $(VENV)/.development
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check .

@@ -347,3 +347,28 @@ def test_the_fingerprint_of_many_names_does_not_depend_on_how_they_are_held():
     assert LabelTable(parts, whole.splits, whole.groups, tasks).fingerprint() == whole.fingerprint()
     changed = Names([*texts[:-1], "x"])
     assert LabelTable(changed, whole.splits, whole.groups, tasks).fingerprint() != whole.fingerprint()
+
+
+def test_a_part_of_training_leaves_validation_whole():
+    raw = raw_table(400, split=["train"] * 300 + ["test"] * 100, kind=["cat"] * 400)
+    splits = {"official": {"train": "train", "test": "test"}, "carve_validation": 0.3}
+    whole, _ = read(raw, splits=splits)
+    for index in range(2):
+        part, _ = read(raw, splits=splits | {"train_part": {"index": index, "of": 2}})
+        held_out = part.images[part.rows("validation")]
+        assert held_out == whole.images[whole.rows("validation")]
+        assert 60 < len(held_out) < 120
+
+
+def test_validation_is_carved_by_numbers_of_its_own():
+    """Not by those that divide by shares, of which training has only the small ones."""
+    splits = {"shares": {"train": 0.5, "validation": 0.0, "test": 0.5}, "carve_validation": 0.5}
+    table, _ = read(raw_table(400, kind=["cat"] * 400), splits=splits)
+    counts = table.counts()
+    assert 70 < counts["train"] < 130 and 70 < counts["validation"] < 130
+
+
+@pytest.mark.parametrize(("least", "kept"), [(3, 7), (4, 4), (5, 0)])
+def test_groups_of_exactly_the_least_size_are_kept(least, kept):
+    raw = grouped(["anna"] * 4 + ["ben"] * 3, split=["train"] * 7)
+    assert len(read(raw, splits=OFFICIAL | {"least_per_group": least})[0]) == kept

@@ -244,7 +244,10 @@ def test_other_counts_than_expected_are_refused_before_anything_is_decoded(copy)
     assert caught.value.message.endswith("the expected figures are from a book, table 1")
     assert "`extends: pets` and an `expected` of its own for 'table'" in caught.value.hint
     assert left_behind(preparation) == [".lock"]
-    right = expecting(images={"train": 20, "test": 10}, labels={"kinds": {"train": {"cat": 10}}}, groups=0)
+    with pytest.raises(DataError, match="40 images instead of 39; kinds: 20 images of 'cat' instead of 19"):
+        wrong = expecting(images={"all": 39}, labels={"kinds": {"all": {"cat": 19, "dog": 20}}})
+        copy.preparation(expected=wrong).prepare()
+    right = expecting(images={"train": 20, "test": 10, "all": 40}, labels={"kinds": {"train": {"cat": 10}}}, groups=0)
     assert copy.preparation(expected=right).prepare().manifest.counts == {"train": 20, "validation": 10, "test": 10}
 
 
