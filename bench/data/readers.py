@@ -68,7 +68,8 @@ def read_labels(dataset: DatasetSpec, tasks: Mapping[str, TaskSpec], copy: Path)
     if crop is not None and crop.by not in raw.column_names and crop.absent == "refuse":
         raise DataError(
             f"data set '{dataset.name}': the spec crops by {crop.by}, and {copy} ('{reading.variant}') has none",
-            hint="take `crop` out of the dataset spec, or say `absent: whole` there",
+            hint="complete the copy (`access` in the spec says with what), or use whole images: `crop: null` in a "
+            f"dataset spec with `extends: {dataset.name}`",
         )
     sources = Sources(
         root=copy,

@@ -1,4 +1,4 @@
-"""MATLAB files of level 5 (versions 5 to 7) with a column of numbers, read strictly.
+"""MATLAB files of level 5 (versions 5 to 7) with a column or matrix of numbers, read strictly.
 
 scipy reads far more kinds of them, but damaged bytes make its parser end the whole process (seen with scipy 1.17, by
 overwriting a few bytes of what it wrote itself), so it is used to write fixtures only.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -52,7 +52,30 @@ def column_of(file: Path, name: str, most_bytes: int) -> NDArray[np.float64]:
     Raises `DataError` for another kind of file or variable, or where the file has, or unpacks to, more than
     `most_bytes`. The file must be known to lie inside the copy.
     """
-    content = _content(file, most_bytes)
+    variables = _variables(_content(file, most_bytes), file, most_bytes)
+    for variable in variables:
+        if variable.name == name and variable.values is not None and variable.shape == (len(variable.values), 1):
+            return variable.values
+    raise DataError(f"{file}: expected a variable {name}, numbers [n, 1]; found {_told(variables)}")
+
+
+def matrix_of(content: bytes, shape: tuple[int, int], file: Path, most_bytes: int) -> NDArray[np.float64]:
+    """The one matrix of numbers of this shape in `content`, as float64 [rows, columns], whatever its name.
+
+    Raises `DataError`, naming `file`, for another kind of content, where none or several have the shape, or where it
+    unpacks to more than `most_bytes`.
+    """
+    variables = _variables(content, file, most_bytes)
+    found = [variable.values for variable in variables if variable.shape == shape and variable.values is not None]
+    if len(found) != 1:
+        raise DataError(
+            f"{file}: expected one matrix of {shape[0]} x {shape[1]} numbers, found {_told(variables)}",
+            hint="get this file anew",
+        )
+    return found[0].reshape(shape, order="F")
+
+
+def _variables(content: bytes, file: Path, most_bytes: int) -> list[_Variable]:
     order = BYTE_ORDERS.get(content[126:HEADER])
     if order is None:
         raise DataError(f"{file} is not a MATLAB file of versions 5 to 7", hint="get this file anew")
@@ -63,14 +86,13 @@ def column_of(file: Path, name: str, most_bytes: int) -> NDArray[np.float64]:
             hint="get the official file anew, or save it with `-v7`",
         )
     try:
-        variables = [_variable(matrix, order) for matrix in _matrices(content[HEADER:], order, most_bytes)]
+        return [_variable(matrix, order) for matrix in _matrices(content[HEADER:], order, most_bytes)]
     except (_Damaged, zlib.error, struct.error) as error:
         raise DataError(f"{file} is damaged: {error}", hint="get this file anew") from error
-    for variable in variables:
-        if variable.name == name and variable.values is not None and variable.shape == (len(variable.values), 1):
-            return variable.values
-    found = "; ".join(map(str, variables[:6])) or "no variables"
-    raise DataError(f"{file}: expected a variable {name}, numbers [n, 1]; found {found}")
+
+
+def _told(variables: Sequence[_Variable]) -> str:
+    return "; ".join(map(str, variables[:6])) or "no variables"
 
 
 def _content(file: Path, most_bytes: int) -> bytes:

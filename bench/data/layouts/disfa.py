@@ -3,6 +3,8 @@
     ActionUnit_Labels/SN001/SN001_au1.txt        `frame,intensity`, frames from 1, intensity 0 to 5, no header
     Videos_LeftCamera/LeftVideoSN001_comp.avi    also spelt Video_LeftCamera
     Video_RightCamera/RightVideoSN001_Comp.avi   singular and a capital C; also spelt Videos_RightCamera
+    Landmark_Points/SN001/tmp_frame_lm/SN001_0000_lm.mat   66 points of a face; `frame_lm` for some subjects, and
+                                                           `l00001_lm.mat`; also unpacked one folder deeper
 
 Rows are frames: `file` is the film and `item` the frame's number less one. Both cameras show the same frames, so only
 one is read and a row has the same name for both. Owners ship no single frames; who holds extracted ones names their
@@ -14,17 +16,27 @@ the intensity itself. The usual threshold is 2 (ME-GraphAU); some public code ta
 
 There are 27 subjects with 4,845 frames each, but for SN010 with 4,844.
 
+Points are those of the left camera's film, x and y in its pixels, as one matrix [66, 2] a file (`pts` in all that we
+know of; its name does not matter). They are the first 60 of the common 68 points, and six of the inner lips: eyes are
+points 36 to 41 and 42 to 47 from 0, whose means are taken, the tip of the nose is 30, the corners of the mouth are 48
+and 54. Files called by the subject count frames from 0, those called `l` from 1; a file more than there are frames is
+passed over. A frame without a file (known: one of SN031), or with NaN in it, has no points. Fewer than 19 in 20 frames
+with points, or points that do not lie as a face has them in most of those, are refused (option `landmarks`). They were
+tracked and are off the face in places.
+
 Sources: Mavadati et al., DISFA, IEEE Transactions on Affective Computing 4(2), 2013; files as read by
-CVI-SZU/ME-GraphAU (tool/DISFA_image_label_process.py), TadasBaltrusaitis/FERA-2015 and sharpstill/AU_R-CNN.
+CVI-SZU/ME-GraphAU (tool/DISFA_image_label_process.py), TadasBaltrusaitis/FERA-2015 and sharpstill/AU_R-CNN; points as
+public loaders read them, and as two frames of them stand in ZhiwenShao/PyTorch-JAANet
+(dataset/DISFA_combine_1_2_66land.txt).
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -32,10 +44,22 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.data.layouts._files import first_present, lines_of, listing, write_lines, write_picture
+from bench.data.layouts._files import (
+    first_present,
+    is_there,
+    lines_of,
+    listing,
+    names_in,
+    refuse_unknown,
+    write_lines,
+    write_picture,
+)
+from bench.data.layouts._folders import MOST_BYTES, Folder
 from bench.data.layouts._frames import numbered_images
-from bench.data.reading import Reading, Skipped
-from bench.errors import DataError, did_you_mean
+from bench.data.layouts._matlab import matrix_of
+from bench.data.layouts._places import LEAST, MOST_PIXELS, share_of_faces
+from bench.data.reading import POINTS, Reading, Skipped
+from bench.errors import DataError
 from bench.specs.model import AllDifferent, Frozen
 
 VARIANTS = ("films", "frames")
@@ -52,6 +76,18 @@ _LINE = re.compile(r"\s*([0-9]{1,7})\s*,\s*([0-5])(?:\.0*)?\s*", re.ASCII)
 _FOLDERS = {"left": ("Videos_LeftCamera", "Video_LeftCamera"), "right": ("Video_RightCamera", "Videos_RightCamera")}
 _FILMS = {"left": "LeftVideo{subject}_comp.avi", "right": "RightVideo{subject}_Comp.avi"}
 _PLACE = "{subject}"
+
+LANDMARKS = "Landmark_Points"
+LEAST_WITH_POINTS = 0.95
+"""The least share of a subject's frames that must have points: fewer mean that files are missing."""
+_MARKUP = (66, 2)
+_POINT_FOLDERS = ("tmp_frame_lm", "frame_lm")
+_POINTS_FILE = re.compile(r"(?:(SN[0-9]{3})_|l)([0-9]{1,6})_lm\.mat", re.ASCII)
+_WITHOUT_POINTS = "`layout: {name: disfa, landmarks: false}` and `crop: null` in a dataset spec that extends this one"
+_READERS = 4
+"""Threads that read files of points: most of the time goes by in waiting for the disk."""
+_PIECE = 256
+"""Files that one of them reads in a row."""
 
 
 class Frames(Frozen):
@@ -76,11 +112,16 @@ class Options(Frozen):
         default=None, description="Subjects to read, such as SN001; left out: all 27, and all must be there."
     )
     frames: Frames | None = Field(default=None, description="Images to read in place of films; `camera` is not used.")
+    landmarks: bool = Field(
+        default=True, description="Read the points of the left camera's films, for `crop`, where the copy has them."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.frames is not None and "camera" in self.model_fields_set:
             raise PydanticCustomError("camera", "give `camera` (films) or `frames` (images), not both")
+        if "landmarks" in self.model_fields_set and (self.camera == "right" or self.frames is not None):
+            raise PydanticCustomError("landmarks", "leave out `landmarks`: they belong to the left camera's films")
         return self
 
 
@@ -90,34 +131,63 @@ def columns(options: Options) -> Sequence[str]:
 
 
 def recognise(root: Path, options: Options) -> str:
-    """Films or frames, as the options say. Raises `DataError` where labels, or any subject's film, are missing."""
+    """Films or frames, as the options say. Raises `DataError` where anything of a subject is missing."""
     subjects = _subjects(root, options)
     if options.frames is not None:
         return "frames"
     _films(root, options, subjects)
+    _point_folders(root, options, subjects)
     return "films"
 
 
 def label_files(root: Path, options: Options) -> list[Path]:
-    """Twelve files a subject."""
-    return [_label_file(root, subject, unit) for subject in _subjects(root, options) for unit in UNITS]
+    """Twelve files a subject, and the folder of its points."""
+    subjects = _subjects(root, options)
+    labels = [_label_file(root, subject, unit) for subject in subjects for unit in UNITS]
+    return labels + [root / folder for folder in _point_folders(root, options, subjects).values()]
 
 
 def read(root: Path, options: Options, columns: Sequence[str]) -> Reading:
     """Read every labelled frame. Raises `DataError`."""
-    for column in columns:
-        if column not in COLUMNS:
-            raise DataError(f"{root}: there is no column '{column}'{did_you_mean(column, COLUMNS)}")
+    refuse_unknown(columns, COLUMNS, root)
     subjects = _subjects(root, options)
     if options.frames is not None:
         return _read_frames(root, options, options.frames, subjects, columns)
     films, parts = _films(root, options, subjects), []
+    points = _point_folders(root, options, subjects)
     for subject in subjects:
         frames, levels = _coded(root, subject)
         table = _table(subject, frames, levels, options, columns)
         table = table.append_column("file", pa.repeat(pa.scalar(films[subject]), len(frames)))
-        parts.append(table.append_column("item", pa.array(frames - 1)))
+        table = table.append_column("item", pa.array(frames - 1))
+        if points:
+            table = table.append_column("points", _points(Folder(root, points[subject]), subject, frames - 1))
+        parts.append(table)
     return Reading(pa.concat_tables(parts), "films")
+
+
+def write(root: Path, rows: pa.Table, options: Options, variant: str) -> None:
+    """Write a fixture: all label files of the rows' subjects, and films (frame t is grey, see `grey_of`) or images.
+
+    Intensities come from `value:intensity_au*` where rows have them, else `value:au*` stands for 0 or the threshold.
+    Points are written where rows have them.
+    """
+    by_subject: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for row in rows.to_pylist():
+        subject, _, frame = row["image"].partition("/")
+        by_subject.setdefault(subject, {})[int(frame)] = row
+    for subject, frames in by_subject.items():
+        for unit in UNITS:
+            lines = (f"{frame},{_level(frames[frame], unit, options)}" for frame in sorted(frames))
+            write_lines(_label_file(root, subject, unit), lines, end="\r\n")
+        if variant == "films":
+            film = root / _FOLDERS[options.camera][0] / _FILMS[options.camera].format(subject=subject)
+            _write_film(film, max(frames))
+            given = {frame - 1: row["points"] for frame, row in frames.items() if row.get("points") is not None}
+            _write_points(root / LANDMARKS / subject, subject, given)
+        else:
+            for row in frames.values():
+                write_picture(root / row["file"])
 
 
 def _read_frames(
@@ -222,7 +292,7 @@ def _label_file(root: Path, subject: str, unit: int) -> Path:
 def _subjects(root: Path, options: Options) -> tuple[str, ...]:
     """Who is read, sorted. Raises `DataError` unless exactly those are there that are expected."""
     folder = first_present(root, (_LABELS,), "the folder of action unit labels")
-    there = {name for name in _names(folder) if _SUBJECT.fullmatch(name)}
+    there = {name for name in names_in(folder) if _SUBJECT.fullmatch(name)}
     wanted = set(SUBJECTS if options.subjects is None else options.subjects)
     absent = sorted(wanted - there)
     if absent:
@@ -243,7 +313,7 @@ def _subjects(root: Path, options: Options) -> tuple[str, ...]:
 def _films(root: Path, options: Options, subjects: Sequence[str]) -> Mapping[str, str]:
     """Path of each subject's film under the root; how file names are capitalised does not matter."""
     folder = first_present(root, _FOLDERS[options.camera], f"the folder of the {options.camera} camera's films")
-    names = {name.lower(): name for name in _names(folder)}
+    names = {name.lower(): name for name in names_in(folder)}
     wanted = {subject: _FILMS[options.camera].format(subject=subject) for subject in subjects}
     absent = [film for film in wanted.values() if film.lower() not in names]
     if absent:
@@ -255,11 +325,86 @@ def _films(root: Path, options: Options, subjects: Sequence[str]) -> Mapping[str
     return {subject: f"{folder.name}/{names[film.lower()]}" for subject, film in wanted.items()}
 
 
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in os.scandir(folder))
-    except NotADirectoryError as error:
-        raise DataError(f"{folder} is a file, expected a folder", hint="get the copy anew") from error
+def _point_folders(root: Path, options: Options, subjects: Sequence[str]) -> dict[str, str]:
+    """Where under the root each subject's points are; none where they are not read, or the copy has none of anybody."""
+    if not options.landmarks or options.camera == "right" or options.frames is not None:
+        return {}
+    if not is_there(root, LANDMARKS):
+        return {}
+    deeper = f"{LANDMARKS}/{LANDMARKS}"
+    top = deeper if is_there(root, deeper) else LANDMARKS
+    places = {subject: [f"{top}/{subject}/{name}" for name in _POINT_FOLDERS] for subject in subjects}
+    found = {subject: next((place for place in of if is_there(root, place)), "") for subject, of in places.items()}
+    absent = [places[subject][0] for subject, place in found.items() if not place]
+    if absent:
+        raise DataError(
+            f"{root}: points of {len(absent)} of {len(found)} subjects are missing: {', '.join(absent[:3])} "
+            f"(in {top} there is {listing(root / top)})",
+            hint=f"complete the copy, or do without points: {_WITHOUT_POINTS}",
+        )
+    return found
+
+
+def _points(folder: Folder, subject: str, items: NDArray[np.int32]) -> pa.Array:
+    """Points of the frames `items` (from 0) as a column, null where a frame has none."""
+    files = _files_by_item(folder, subject)
+    there = np.array([item in files for item in items.tolist()])
+    points = np.full((len(items), 10), np.nan, np.float32)
+    points[there] = _five_of_each(folder, [files[item] for item in items[there].tolist()])
+    known = np.isfinite(points).all(1)
+    if known.mean() < LEAST_WITH_POINTS:
+        raise DataError(
+            f"{folder.place}: {(~known).sum()} of {len(items)} frames have no points, the first is {subject}/"
+            f"{items[~known][0] + 1:04d} (there is {listing(folder.place)}); expected a file for nearly each, "
+            f"{subject}_0000_lm.mat or l00001_lm.mat for the first frame",
+            hint=f"complete the copy, or do without points: {_WITHOUT_POINTS}",
+        )
+    share = share_of_faces(points[known])
+    if share < LEAST:
+        raise DataError(
+            f"{folder.place}: only in {share:.0%} of the frames the left eye stands on the left, and the eyes above "
+            "the mouth; expected nearly all",
+            hint=f"get these files anew; if the copy is right, do without points: {_WITHOUT_POINTS}",
+        )
+    return pa.FixedSizeListArray.from_arrays(pa.array(points.reshape(-1)), type=POINTS, mask=pa.array(~known))
+
+
+def _files_by_item(folder: Folder, subject: str) -> dict[int, str]:
+    """Files of points by the frame that they are of, from 0."""
+    found: dict[int, str] = {}
+    for name in sorted(folder.names):
+        match = _POINTS_FILE.fullmatch(name)
+        if match is None or match[1] not in (None, subject):
+            continue
+        item = int(match[2]) - (match[1] is None)
+        if item in found:
+            raise DataError(
+                f"{folder.place}: {found[item]} and {name} are both of frame {item + 1}",
+                hint=f"keep one of them for each frame, or do without points: {_WITHOUT_POINTS}",
+            )
+        found[item] = name
+    return found
+
+
+def _five_of_each(folder: Folder, files: Sequence[str]) -> NDArray[np.float32]:
+    """The five points of each file [n, 10]. Raises `DataError` for a file that holds no such points."""
+    pieces = [files[start : start + _PIECE] for start in range(0, len(files), _PIECE)]
+    with ThreadPoolExecutor(_READERS) as pool:
+        read = pool.map(lambda piece: [_markup_of(folder, file) for file in piece], pieces)
+        markups = [markup for piece in read for markup in piece]
+    found = np.array(markups).reshape(-1, *_MARKUP)
+    odd = np.flatnonzero((np.abs(found) > MOST_PIXELS).any((1, 2)))
+    if len(odd):
+        raise DataError(
+            f"{folder.place}/{files[odd[0]]}: points lie more than {MOST_PIXELS} pixels away", hint="get this file anew"
+        )
+    eyes = [found[:, start : start + 6].mean(1) for start in (36, 42)]
+    five = [*eyes, *(found[:, point] for point in (30, 48, 54))]
+    return np.concatenate(five, axis=1).astype(np.float32)
+
+
+def _markup_of(folder: Folder, file: str) -> NDArray[np.float64]:
+    return matrix_of(folder.read(file), _MARKUP, folder.place / file, MOST_BYTES)
 
 
 def grey_of(item: int) -> int:
@@ -267,28 +412,7 @@ def grey_of(item: int) -> int:
     return 16 + item * 8 % 216
 
 
-def write(root: Path, rows: pa.Table, options: Options, variant: str) -> None:
-    """Write a fixture: all label files of the rows' subjects, and films (frame t is grey, see `grey_of`) or images.
-
-    Intensities come from `value:intensity_au*` where rows have them, else `value:au*` stands for 0 or the threshold.
-    """
-    by_subject: dict[str, dict[int, Mapping[str, str]]] = {}
-    for row in rows.to_pylist():
-        subject, _, frame = row["image"].partition("/")
-        by_subject.setdefault(subject, {})[int(frame)] = row
-    for subject, frames in by_subject.items():
-        for unit in UNITS:
-            lines = (f"{frame},{_level(frames[frame], unit, options)}" for frame in sorted(frames))
-            write_lines(_label_file(root, subject, unit), lines, end="\r\n")
-        if variant == "films":
-            film = root / _FOLDERS[options.camera][0] / _FILMS[options.camera].format(subject=subject)
-            _write_film(film, max(frames))
-        else:
-            for row in frames.values():
-                write_picture(root / row["file"])
-
-
-def _level(row: Mapping[str, str], unit: int, options: Options) -> str:
+def _level(row: Mapping[str, Any], unit: int, options: Options) -> str:
     present = {"1": str(options.threshold), "0": "0"}
     return row.get(f"value:intensity_au{unit}") or present[row.get(f"value:au{unit}", "0")]
 
@@ -305,3 +429,22 @@ def _write_film(file: Path, count: int) -> None:
             pixels = np.full((32, 48, 3), grey_of(item), np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
+
+
+def _write_points(folder: Path, subject: str, given: Mapping[int, Sequence[float]]) -> None:
+    """Points of frames from 0: counted from 0 or, for subjects of even number, from 1, with a file too many before."""
+    if not given:
+        return
+    from scipy.io import savemat
+
+    odd = int(subject[2:]) % 2 == 1
+    place = folder / _POINT_FOLDERS[subject == "SN001"]
+    place.mkdir(parents=True, exist_ok=True)
+    names = {f"{subject}_{item:04d}_lm.mat" if odd else f"l{item + 1:05d}_lm.mat": item for item in given}
+    if not odd:
+        names["l00000_lm.mat"] = min(given)
+    for name, item in names.items():
+        five = np.array(given[item], np.float64).reshape(5, 2)
+        markup = np.repeat(five[2:3], _MARKUP[0], axis=0)
+        markup[36:42], markup[42:48], markup[48], markup[54] = five[0], five[1], five[3], five[4]
+        savemat(place / name, {"pts": markup}, do_compression=odd)
