@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from bench.cli.options import Specs, catalog_of, errors, output
-from bench.errors import Interrupted, UsageError
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.specs.dataset import DatasetSpec, Fetch
@@ -32,6 +32,7 @@ def get(
     from bench.cli.data import add
     from bench.cli.fetch_progress import FetchProgress
     from bench.data.obtain import default_folder, obtain
+    from bench.runs.stopping import stopped_at_once
     from bench.specs.dataset import DatasetSpec
 
     dataset = catalog_of(specs).get(DatasetSpec, name)
@@ -39,13 +40,9 @@ def get(
     folder = (to or default_folder(dataset.copy_name)).absolute()
     _refuse_second_copy(dataset, folder)
     _settle_terms(dataset, fetch, accept_licence)
-    try:
-        with FetchProgress(errors()) as progress:
-            obtain(fetch, folder, progress.report)
-    except KeyboardInterrupt:
-        raise Interrupted(
-            "stopped; what has arrived is kept", hint="repeat the command: it goes on from there"
-        ) from None
+    kept = stopped_at_once("stopped; what has arrived is kept", hint="repeat the command: it goes on from there")
+    with kept, FetchProgress(errors()) as progress:
+        obtain(fetch, folder, progress.report)
     add(dataset.copy_name, folder, specs=specs)
     output().print(f"next: `bench data prepare {name}`", highlight=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""Requests to stop: a first one is noted and obeyed at the next good moment, a second SIGINT stops at once."""
+"""Requests to stop: noted and obeyed at the next good moment, or at once where work may be left at any point."""
 
 from __future__ import annotations
 
@@ -27,13 +27,34 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    with _handled_by(ask):
+        try:
+            yield asked.is_set
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "stopped at once; finished runs are kept, unfinished ones go on from their last checkpoint"
+            ) from None
+
+
+@contextmanager
+def stopped_at_once(message: str, *, hint: str = "") -> Iterator[None]:
+    """SIGINT and SIGTERM end at once, as `Interrupted`, what is done within: for work that may be left at any point."""
+
+    def stop(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handled_by(stop):
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise Interrupted(message, hint=hint) from None
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked.is_set
-    except KeyboardInterrupt:
-        raise Interrupted(
-            "stopped at once; finished runs are kept, unfinished ones go on from their last checkpoint"
-        ) from None
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)
