@@ -61,6 +61,7 @@ class Standings:
     suite: str
     title: str
     provenance: str
+    standin: bool
     budget: str
     seeds: int
     columns: tuple[tuple[str, str, str], ...]
@@ -96,6 +97,7 @@ def standings(plan: SuitePlan, records: Mapping[str, Record], *, others: int = 0
         plan.name,
         plan.suite.spec.title,
         plan.provenance,
+        plan.standin,
         plan.suite.budget.name,
         len(plan.seeds),
         columns,

@@ -81,6 +81,7 @@ class Transfer:
 
     suite: str
     provenance: str
+    standin: bool
     family: int
     verdicts: tuple[Verdict, ...]
     methods: tuple[MethodTransfer, ...]
@@ -102,7 +103,7 @@ def transfer(plan: SuitePlan, records: Mapping[str, Record], *, every_metric: bo
         for method in plan.suite.joint
         if any((v.cell.backbone, v.cell.method) == (backbone.name, method.name) for v in verdicts)
     )
-    return Transfer(plan.name, plan.provenance, len(verdicts), tuple(verdicts), methods, tuple(missing))
+    return Transfer(plan.name, plan.provenance, plan.standin, len(verdicts), tuple(verdicts), methods, tuple(missing))
 
 
 def paired_differences(joint: CellScores, single: CellScores) -> dict[int, float]:

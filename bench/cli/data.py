@@ -44,6 +44,8 @@ def add(
 
     datasets = _datasets(catalog_of(specs))
     known = {dataset.copy_name for dataset in datasets}
+    copies = {dataset.name: dataset.copy_name for dataset in datasets} | {copy: copy for copy in known}
+    name = copies.get(name, name)
     if name not in known:
         raise UnknownName("data set", name, known, hint="`bench data list` shows all; --specs adds a folder of specs")
     if not path.is_dir():
@@ -201,6 +203,8 @@ def prepare(
 
     Example: bench data prepare affectnet --size 48
     """
+    catalog = catalog_of(specs)
+    catalog.entry("dataset", name)  # a wrong name is told before anything heavy is loaded
     from bench.cli.progress import RunProgress
     from bench.data.copies import find_copy
     from bench.data.labels import label_counts
@@ -212,7 +216,6 @@ def prepare(
     from bench.runs.stopping import stop_requests
     from bench.specs.dataset import DatasetSpec
 
-    catalog = catalog_of(specs)
     dataset = checked_spec(catalog, DatasetSpec, name)
     preparation = preparation_of(catalog, dataset, size, real=find_copy(dataset.copy_name) is not None)
     with RunProgress(errors()) as progress, stop_requests() as should_stop:

@@ -85,6 +85,8 @@ class RunProgress:
         if self._part is None:
             self._part = self.bars.add_task("", total=total)
         self.bars.update(self._part, description=f"preparing {escape(dataset)}", completed=done, total=total)
+        if self._pace_of != dataset:  # what an earlier call did is no measure of speed
+            self.bars.reset(self._part, total=total, completed=done)
         self._pace(dataset, done, total)
         if done == total:
             self._say(f"prepared {dataset}: {total} images")

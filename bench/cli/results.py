@@ -155,7 +155,10 @@ def why(
     from bench.reports.table import print_table
 
     console = output()
-    print_table(cell_table(chosen, metric, [(seed, s.id, r) for seed, s, r in runs], one.provenance), console)
+    print_table(
+        cell_table(chosen, metric, [(seed, s.id, r) for seed, s, r in runs], one.provenance, standin=one.standin),
+        console,
+    )
     lines = {
         "command": shlex.join(newest.command),
         "packages": ", ".join(f"{name} {version}" for name, version in newest.environment["packages"].items()),

@@ -11,12 +11,16 @@ import errno
 import io
 import math
 import os
+import signal
 import stat
+import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,7 +150,9 @@ def decode(sources: Sources, rows: Sequence[int], target: Target) -> Generator[D
         n_jobs=min(workers, len(pieces)), return_as="generator", pre_dispatch="2*n_jobs", max_nbytes=None
     )(delayed(work.done)(piece) for piece in pieces)
     try:
-        yield from results
+        with warnings.catch_warnings():  # joblib warns of tasks that nobody waits for any more
+            warnings.simplefilter("ignore", UserWarning)
+            yield from results
     except TerminatedWorkerError as error:
         raise InfrastructureError(
             "a process that decodes images was killed", hint="memory may have run out; start again to go on"
@@ -204,6 +210,8 @@ class _Work:
     target: Target
 
     def done(self, piece: _Piece, pool: ThreadPoolExecutor | None = None) -> Decoded:
+        if pool is None and threading.current_thread() is threading.main_thread() and parent_process() is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one decides
         kind = _kind(piece.files[0])
         result = Decoded(piece.rows)
         writer = _Writer(self.target)

@@ -128,7 +128,7 @@ class Preparation:
         return StandInRequest(self.dataset, self.tasks, self.relatedness, self.image_size)
 
     def _recipe(self) -> str:
-        spec = self.dataset.model_dump(mode="json", include={"tasks", "layout", "splits", "crop"})
+        spec = self.dataset.model_dump(mode="json", include={"tasks", "layout", "splits", "crop", "expected"})
         tasks = {name: task.model_dump(mode="json", include={"type", "labels"}) for name, task in self.tasks.items()}
         code = part_fingerprint(LAYOUTS, layout_of(self.dataset).name)
         return fingerprint([STORE_VERSION, spec, tasks, self.image_size, str(self.copy), code, self._label_files])
@@ -173,7 +173,7 @@ class Preparation:
     def _read(self, folder: Path, copy: Path, progress: Progress) -> None:
         found = read_labels(self.dataset, self.tasks, copy)
         refuse_unexpected(self.dataset, self.tasks, found)
-        refuse_empty_splits(self.dataset.name, found.labels)
+        refuse_empty_splits(self.dataset.name, found.labels, found.labelled.left_out)
         work = folder.with_name(folder.name + ".partial")
         journal = _decode_all(found, work, self.image_size, progress)
         refused = journal.refused

@@ -216,13 +216,14 @@ def write_store(
     return manifest
 
 
-def refuse_empty_splits(dataset: str, labels: LabelTable) -> None:
-    """Raise `DataError` where a split has no image."""
+def refuse_empty_splits(dataset: str, labels: LabelTable, left_out: Mapping[str, int] | None = None) -> None:
+    """Raise `DataError` where a split has no image; says what was `left_out` before, by reason."""
     counts = labels.counts()
     empty = [split for split in SPLITS if not counts[split]]
     if empty:
         raise DataError(
-            f"data set '{dataset}': no image is left in the {' and the '.join(empty)} split",
+            f"data set '{dataset}': no image is left in the {' and the '.join(empty)} split"
+            + "".join(f"; {count} left out: {reason}" for reason, count in (left_out or {}).items()),
             hint="check `splits` in the dataset spec, and the copy",
         )
 

@@ -46,7 +46,8 @@ def _fates(store: Store, dataset: DatasetSpec) -> tuple[tuple[str, str, str], ..
         ("used", f"{len(store.labels):,}", ", ".join(f"{n:,} {split}" for split, n in manifest.counts.items()))
     )
     for task, values in store.labels.tasks.items():
-        masked, cells = int((values == MISSING).sum()), values.size
+        known = values if values.ndim == 1 else values[:, (values != MISSING).any(0)]
+        masked, cells = int((known == MISSING).sum()), known.size
         what = "labels" if values.ndim == 1 else "single labels"
         lines.append((f"masked: {task}", f"{masked:,}", f"of {cells:,} {what} are not known"))
     if reading is not None and reading.tiny:
@@ -85,12 +86,19 @@ def _label_table(store: Store, dataset: DatasetSpec, task: str, by_split: Mappin
             stated[label] = stated.get(label, 0) + count
     totals = {name: sum(by_split[split][name] for split in SPLITS) for name in store.manifest.labels[task]}
     order = list(totals) if len(totals) <= MOST_LABELS else sorted(totals, key=lambda name: -totals[name])
+    values = store.labels.tasks[task]
+    annotated = (values != MISSING).any(0) if values.ndim == 2 else [True] * len(totals)
+    unknown = {name for name, known in zip(store.manifest.labels[task], annotated, strict=True) if not known}
     rows = tuple(
-        (name, *(f"{by_split[split][name]:,}" for split in SPLITS), f"{totals[name]:,}")
+        (name, *(["–"] * (len(SPLITS) + 1)), *(["–"] if stated else []))
+        if name in unknown
+        else (name, *(f"{by_split[split][name]:,}" for split in SPLITS), f"{totals[name]:,}")
         + ((f"{stated[name]:,}" if name in stated else "–",) if stated else ())
         for name in order[:MOST_LABELS]
     )
     notes: list[str] = []
+    if unknown:
+        notes.append("–: the data set does not annotate this label.")
     if len(order) > MOST_LABELS:
         rest = [totals[name] for name in order[MOST_LABELS:]]
         notes.append(f"and {len(rest):,} more labels with {min(rest):,} to {max(rest):,} images each.")

@@ -39,7 +39,7 @@ def leaderboard_table(board: Standings) -> Table:
         headers=headers,
         rows=tuple(_row(row) for row in board.rows),
         notes=tuple(notes),
-        warning=warning_of(board.provenance),
+        warning=warning_of(board.provenance, board.standin),
         numeric=frozenset({0, *range(3, len(headers))}),
         optional=("images", "steps", "min", "Δm %"),
     )
@@ -52,7 +52,7 @@ def leaderboard_records(board: Standings) -> Table:
         "high", "seeds", "seeds_expected", "verdict", "delta_m_percent", "steps", "images", "minutes", "data",
     )  # fmt: skip
     lines = tuple(_record(board, row, entry) for row in board.rows for entry in row.entries)
-    return Table(board.title, headers, lines, warning=warning_of(board.provenance))
+    return Table(board.title, headers, lines, warning=warning_of(board.provenance, board.standin))
 
 
 def write_files(results: Path, board: Standings, report: Transfer) -> list[Path]:

@@ -38,7 +38,7 @@ def plan_table(plan: SuitePlan, states: Sequence[str], seconds: float) -> Table:
         headers=("backbone", "method", "runs", *STATES, "steps"),
         rows=rows,
         notes=(f"data sets: {data}", f"budget {plan.suite.budget.name}, seeds {_listed(plan.seeds)}"),
-        warning=warning_of(plan.provenance),
+        warning=warning_of(plan.provenance, plan.standin),
         numeric=frozenset(range(2, 10)),
     )
 
@@ -54,12 +54,14 @@ def status_table(plan: SuitePlan, states: Sequence[str]) -> Table:
         title=f"Runs of {plan.name}: {summary}",
         headers=("run", "backbone", "method", "data set", "task", "seed", "state"),
         rows=rows,
-        warning=warning_of(plan.provenance),
+        warning=warning_of(plan.provenance, plan.standin),
         numeric=frozenset({5}),
     )
 
 
-def cell_table(cell: Cell, metric: str, records: Sequence[tuple[int, str, Record | None]], provenance: str) -> Table:
+def cell_table(
+    cell: Cell, metric: str, records: Sequence[tuple[int, str, Record | None]], provenance: str, *, standin: bool
+) -> Table:
     """The runs behind one cell: `records` are (seed, run id, record or None)."""
     rows = []
     for seed, run_id, record in records:
@@ -76,7 +78,7 @@ def cell_table(cell: Cell, metric: str, records: Sequence[tuple[int, str, Record
         title=f"{cell}: {metric}",
         headers=("seed", "run", metric, "selected at step", "commit", "finished (UTC)", "state"),
         rows=tuple(rows),
-        warning=warning_of(provenance),
+        warning=warning_of(provenance, standin),
         numeric=frozenset({0, 2, 3}),
     )
 

@@ -96,14 +96,16 @@ def write_heat_map(shown: Shown, file: Path) -> None:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    rows, columns = shown.matrix.shape
+    told = _told(shown)
+    matrix = shown.matrix[[c for c, _ in told]]
+    rows, columns = matrix.shape
     cell = 0.3 if max(rows, columns) <= 60 else 0.12
     figure = Figure(figsize=(3 + cell * columns, 2 + cell * rows), dpi=110, layout="constrained")
     axes = figure.add_subplot()
-    picture = axes.imshow(shown.matrix, vmin=0, vmax=1, cmap="cividis_r", aspect="equal", interpolation="nearest")
+    picture = axes.imshow(matrix, vmin=0, vmax=1, cmap="cividis_r", aspect="equal", interpolation="nearest")
     size = 8 if cell > 0.2 else 4
     axes.set_xticks(range(columns), [_plain(name) for name in shown.labels], rotation=90, fontsize=size)
-    axes.set_yticks(range(rows), [_plain(name) for name in shown.classes], fontsize=size)
+    axes.set_yticks(range(rows), [_plain(name) for _, name in told], fontsize=size)
     axes.set_xlabel(shown.spec.second_task)
     axes.set_ylabel(shown.spec.class_task)
     standin = " — STAND-IN DATA" if shown.standin else ""
@@ -111,7 +113,7 @@ def write_heat_map(shown: Shown, file: Path) -> None:
     if rows * columns <= 400:
         for c in range(rows):
             for s in range(columns):
-                value = shown.matrix[c, s]
+                value = matrix[c, s]
                 axes.text(s, c, f"{value:.2f}", ha="center", va="center", fontsize=6, color="w" if value > 0.5 else "k")
     figure.colorbar(picture, ax=axes, shrink=0.6)
     with mpl.rc_context({"svg.hashsalt": "bench"}):

@@ -37,9 +37,10 @@ class Table:
     optional: tuple[str, ...] = ()
 
 
-def warning_of(provenance: str) -> str:
-    """What must be said of numbers that are not from real data."""
-    return {"standin": STANDIN_WARNING, "limited": LIMITED_WARNING}.get(provenance, "")
+def warning_of(provenance: str, standin: bool) -> str:
+    """What must be said of numbers that are not from real data, or from cut-down runs, or both."""
+    told = [STANDIN_WARNING] if standin else []
+    return " ".join([*told, LIMITED_WARNING] if provenance == "limited" else told)
 
 
 def to_markdown(table: Table) -> str:

@@ -28,7 +28,7 @@ def verdict_table(report: Transfer) -> Table:
         headers=headers,
         rows=tuple(_row(verdict) for verdict in report.verdicts),
         notes=tuple(notes),
-        warning=warning_of(report.provenance),
+        warning=warning_of(report.provenance, report.standin),
         numeric=frozenset({5, 6, 7, 8, 9, 10, 11}),
         optional=("margin", "seeds", "p (Holm)", "metric", "detectable", "single", "joint"),
     )
@@ -50,7 +50,7 @@ def method_table(report: Transfer) -> Table:
             "The last column is negative transfer as Kollias et al. (AAAI 2024) word it; by means alone it says yes "
             "almost always when nothing is true, so it is no verdict.",
         ),
-        warning=warning_of(report.provenance),
+        warning=warning_of(report.provenance, report.standin),
         numeric=frozenset({2, 3, 4, 5, 6}),
     )
 

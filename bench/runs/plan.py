@@ -92,6 +92,11 @@ class SuitePlan:
         return self.runs[0].spec.provenance
 
     @property
+    def standin(self) -> bool:
+        """Whether images are drawn, not photographed."""
+        return any(preparation.copy is None for preparation in self.preparations.values())
+
+    @property
     def cells(self) -> tuple[Cell, ...]:
         """Every planned (data set, task, backbone, method), methods in the suite's order, the twin among them."""
         every = (
@@ -135,7 +140,8 @@ def find_preparations(
         raise DataError(
             f"suite '{suite.name}': there is a copy of {', '.join(there)}, but none of "
             f"{', '.join(dataset.name for dataset in absent)}; real images and stand-ins are never mixed",
-            hint="; ".join(f"`bench data add {name} PATH`" for name in dict.fromkeys(d.copy_name for d in absent)),
+            hint="; ".join(f"`bench data add {name} PATH`" for name in dict.fromkeys(d.copy_name for d in absent))
+            + "; or `bench data remove NAME` of what is there, to use stand-ins of all",
         )
     for dataset in absent:
         if dataset.standin is None:

@@ -32,7 +32,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
             yield asked.is_set
         except KeyboardInterrupt:
             raise Interrupted(
-                "stopped at once; finished runs are kept, unfinished ones go on from their last checkpoint"
+                "stopped at once; what is finished is kept", hint="the same command goes on from there"
             ) from None
 
 

@@ -212,8 +212,9 @@ def test_a_copy_is_recognised_prepared_and_reported(bench, pets):
     cats = next(line for line in lines if line.startswith("cat ")).split()
     assert sum(map(int, cats[1:4])) == int(cats[4]) == 40
     assert cats[5] == "40"
+    assert "paw – – – –" in lines
     assert any(
-        line.startswith("masked: parts ") and line.endswith("of 237 single labels are not known") for line in lines
+        line.startswith("masked: parts ") and line.endswith("of 158 single labels are not known") for line in lines
     )
 
 
@@ -239,6 +240,21 @@ def test_a_folder_that_is_not_the_copy_is_told_at_once(world, bench):
     assert bench("data", "add", "pets", "empty", "--anyway").code == 0
     (line,) = (line for line in bench("data", "status").out.splitlines() if line.lstrip().startswith("pets "))
     assert "labels.csv is missing" in line
+
+
+def test_a_data_set_that_shares_a_copy_is_added_with_it(world, bench, pets):
+    world.write("half", "kind: dataset\nname: half\ntitle: H\nextends: pets\n")
+    told = bench("data", "add", "half", str(pets))
+    assert (told.code, told.out.splitlines()[0]) == (0, f"pets: {pets}")
+    assert {e["name"] for e in bench("data", "list", "--json").json if e["copy"]} == {"half", "pets"}
+
+
+def test_other_expectations_are_held_against_the_copy_anew(world, bench, pets):
+    bench("data", "add", "pets", str(pets))
+    assert bench("data", "prepare", "pets", "--size", "32").code == 0
+    world.change("pets", "train: 60", "train: 61")
+    told = bench("data", "prepare", "pets", "--size", "32")
+    assert (told.code, "60 train images instead of 61" in told.err) == (2, True)
 
 
 def test_the_status_of_all_data_sets(world, bench, pets):

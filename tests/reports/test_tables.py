@@ -76,7 +76,7 @@ def test_headers_over_several_lines_are_one_line_in_files():
 
 @pytest.mark.parametrize(("provenance", "warning"), [("standin", STANDIN_WARNING), ("limited", LIMITED_WARNING)])
 def test_the_warning_stands_on_every_form(provenance, warning):
-    table = Table("t", ("a",), (("1",), ("2",)), warning=warning_of(provenance))
+    table = Table("t", ("a",), (("1",), ("2",)), warning=warning_of(provenance, provenance == "standin"))
     assert terminal(table).count(warning) == 2  # above and below
     assert to_markdown(table).count(f"> **{warning}**") == 1
     assert [row["warning"] for row in csv.DictReader(io.StringIO(to_csv(table)))] == [warning] * 2
@@ -90,7 +90,12 @@ def test_the_warning_is_red_on_a_terminal():
 
 
 def test_real_numbers_carry_no_warning():
-    assert warning_of("real") == ""
+    assert warning_of("real", False) == ""
+
+
+def test_cut_down_runs_on_stand_ins_say_both():
+    told = warning_of("limited", True)
+    assert STANDIN_WARNING in told and LIMITED_WARNING in told
     assert "warning" not in to_csv(Table("t", ("a",), (("1",),)))
 
 
