@@ -227,7 +227,7 @@ def _find(catalog: Catalog, name: str) -> Entry:
         raise UnknownName("spec", name, known, hint=f"`bench list` shows all{catalog.unread}")
     if len(found) > 1:
         kinds = [f"{entry.kind}/{name}" for entry in found]
-        raise UnknownName("spec (several kinds have that name)", name, kinds, hint=f"write {' or '.join(kinds)}")
+        raise UsageError(f"'{name}' is the name of several specs", hint=f"write {' or '.join(kinds)}")
     return found[0]
 
 
