@@ -130,7 +130,9 @@ def _pictures_of(members: Sequence[Audited], progress: Progress) -> _Pictures:
     hashes, small, done = [], [], 0
     workers = min(cores(), len(jobs))
     results = (
-        Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")(delayed(_hashed)(*job) for job in jobs)
+        Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs", batch_size=1)(
+            delayed(_hashed)(*job) for job in jobs
+        )
         if workers > 1 and total > 4 * CHUNK
         else (_hashed(*job) for job in jobs)
     )

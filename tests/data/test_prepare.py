@@ -101,6 +101,26 @@ def test_photographs_as_jpeg(copy, mode):
     assert np.abs(stored(copy, "x.jpg") - expected).max() < 8
 
 
+@pytest.mark.parametrize("shape", [(64, 96), (20, 32), (500, 375), (1500, 1100), (333, 200)])
+def test_jpegs_of_any_size_show_the_middle_without_aliasing(copy, shape):
+    """Against the mean over the area that each pixel shows; stripes finer than that become grey."""
+    height, width = shape
+    rows, columns = np.mgrid[:height, :width]
+    smooth = 128 + 100 * np.sin(columns / width * 7) * np.cos(rows / height * 5)
+    stripes = 40 * (columns % 2) if min(shape) > 8 * SIZE else 0
+    pixels = np.clip(np.stack([smooth + stripes] * 3, 2), 0, 255).astype(np.uint8)
+    copy.add("x.jpg", encoded(Image.fromarray(pixels), "JPEG", quality=98, subsampling=0))
+    found = stored(copy, "x.jpg").astype(float)
+    side = min(shape)
+    top, left = (height - side) / 2, (width - side) / 2
+    fine = Image.fromarray(pixels).resize(
+        (SIZE * 8,) * 2, Image.Resampling.BOX, box=(left, top, left + side, top + side)
+    )
+    expected = np.asarray(fine, float).reshape(SIZE, 8, SIZE, 8, 3).mean((1, 3))
+    assert np.abs(found - expected).mean() < 4
+    assert np.abs(found - expected).max() < 14
+
+
 @pytest.mark.parametrize(
     ("orientation", "turned"),
     [
