@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import NamedTuple
@@ -284,7 +284,7 @@ class _Work:
                     while i is not None and piece.items[i] == number:
                         image = Image.fromarray(frame.to_ndarray(format="rgb24"))
                         view = self._view(piece, i)
-                        yield i, self._attempt(lambda image=image, view=view: view.of(image, image.size))  # type: ignore[misc]
+                        yield i, self._attempt(partial(view.of, image, image.size))
                         i = next(left, None)
                     if i is None:
                         return
@@ -329,7 +329,7 @@ class _Work:
                     view = self._view(piece, i)
                     done.add(i)
                     if isinstance(data, bytes):
-                        yield i, self._attempt(lambda data=data, view=view: self._encoded(data, view))  # type: ignore[misc]
+                        yield i, self._attempt(partial(self._encoded, data, view))
                     else:
                         yield i, "missing: the row holds no image"
             first += count
