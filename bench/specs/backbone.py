@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import (
+    Field,
+    Strict,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from bench.specs.model import Frozen, PositiveInt, Spec
+
+
+def _one_message(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """What an option may be, said once and not for each type that it is not."""
+    try:
+        return read(value)
+    except ValidationError as error:
+        raise PydanticCustomError(
+            "option", "an option is true or false, a number, a text, a list of numbers, or null"
+        ) from error
+
+
+# What wraps a value gets a list where the text has one, which a strict tuple would not take.
+_Numbers = Annotated[tuple[int | float, ...], Strict(False)]
+Option = Annotated[bool | int | float | str | _Numbers | None, WrapValidator(_one_message)]
+"""An argument of `timm.create_model` as a spec may write it; null stands for what timm takes by itself."""
 
 
 class Weights(Frozen):
@@ -32,8 +56,9 @@ class BackboneSpec(Spec):
     kind: Literal["backbone"] = "backbone"
     family: str = Field(min_length=1, description="Architecture family, for tables: ResNet, ConvNeXt, ViT, ...")
     timm: str = Field(min_length=1, description="The model's name in timm.")
-    options: dict[str, bool | int | float | str | None] = Field(
-        default={}, description="Further arguments of `timm.create_model`, such as `drop_path_rate` or `img_size`."
+    options: dict[str, Option] = Field(
+        default={},
+        description="Further arguments of `timm.create_model`, `drop_path_rate: 0.1` or `depths: [1, 2, 4, 2]`.",
     )
     weights: Weights | None = None
     input_size: PositiveInt | None = Field(
