@@ -44,6 +44,8 @@ def cell_scores(
                 absent[seed] = "not defined"
             else:
                 values[seed], higher = score.value, score.higher_is_better
+    if not plan.runs_of(cell):
+        absent = dict.fromkeys(plan.seeds, plan.absence_of(cell))
     return CellScores(cell, metric, primary, higher, values, absent)
 
 

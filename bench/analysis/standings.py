@@ -42,6 +42,15 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How much was tried before the runs: `trials` of each method and of each single-task twin, in this `space`."""
+
+    search: str
+    trials: int
+    space: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Row:
     """A method with a backbone. `average` is the mean of all entries; None, and no rank, where one is incomplete."""
 
@@ -56,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Standings:
-    """A leaderboard's content. `columns` are (data set, task, metric); `fingerprint` stands for all its runs."""
+    """A leaderboard's content. `columns` are (data set, task, metric); `effort` is None where nothing was tuned."""
 
     suite: str
     title: str
@@ -70,6 +79,7 @@ class Standings:
     chance: dict[str, float]
     others: int
     audits: dict[str, Audit | None]
+    effort: Effort | None
 
 
 def standings(plan: SuitePlan, records: Mapping[str, Record], *, others: int = 0) -> Standings:
@@ -87,12 +97,12 @@ def standings(plan: SuitePlan, records: Mapping[str, Record], *, others: int = 0
         for method in plan.suite.methods:
             mine = [s for (c, _), s in scores.items() if (c.backbone, c.method) == (backbone.name, method.name)]
             if mine:
-                entries = tuple(_entry(s, len(plan.runs_of(s.cell)), outcomes.get(s.cell)) for s in mine)
+                entries = tuple(_entry(s, outcomes.get(s.cell)) for s in mine)
                 average = _average(entries) if all(s.complete for s in mine) and len(mine) == len(columns) else None
                 judged = by_method.get((backbone.name, method.name))
                 cost = _cost(plan, records, backbone.name, method.name)
                 rows.append(Row(backbone.name, method.name, entries, average, None, judged, cost))
-    data = {s.dataset: s.data for run in plan.runs for s in run.spec.sources}
+    data = {s.dataset: s.data for run in plan.everything for s in run.spec.sources}
     return Standings(
         plan.name,
         plan.suite.spec.title,
@@ -106,14 +116,16 @@ def standings(plan: SuitePlan, records: Mapping[str, Record], *, others: int = 0
         {name: task.chance for name, task in plan.suite.tasks.items()},
         others,
         plan.audits,
+        _effort(plan),
     )
 
 
-def _entry(scores: CellScores, expected: int, outcome: Outcome | None) -> Entry:
+def _entry(scores: CellScores, outcome: Outcome | None) -> Entry:
     values = list(scores.values.values())
     low, high = t_interval(values)
     absent = tuple(sorted(set(scores.absent.values())))
     mean = float(np.mean(values)) if values else None
+    expected = len(values) + len(scores.absent)
     return Entry(scores.cell, scores.metric, mean, _number(low), _number(high), len(values), expected, outcome, absent)
 
 
@@ -131,8 +143,20 @@ def _ranked(rows: list[Row]) -> tuple[Row, ...]:
     return (*ranked, *(row for row in rows if row.average is None))
 
 
+def _effort(plan: SuitePlan) -> Effort | None:
+    tuning = plan.suite.budget.tuning
+    if tuning is None:
+        return None
+    (trials,) = {search.total for search in plan.searches.values()}  # the same for all, or nothing could be compared
+    return Effort(tuning.search, trials, tuple(tuning.space))
+
+
 def _cost(plan: SuitePlan, records: Mapping[str, Record], backbone: str, method: str) -> Cost | None:
-    """Cost of one seed; None while a run of the row is missing."""
+    """Cost of one seed, without that of trials; None while a run of the row is missing."""
+    if any(
+        search.absence for slot, search in plan.searches.items() if (slot.backbone, slot.method) == (backbone, method)
+    ):
+        return None
     runs: list[PlannedRun] = [r for r in plan.runs if (r.backbone, r.method) == (backbone, method)]
     found = [records[r.spec.id] for r in runs if r.spec.id in records]
     costs = [record.cost for record in found if record.cost is not None]

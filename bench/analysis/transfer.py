@@ -32,7 +32,8 @@ class Verdict:
     `difference` is the mean over seeds of joint minus single-task, in the metric's unit and so that more is better;
     `low`, `high`: its 95 % interval, this cell alone; `p`: Holm-adjusted paired t; `p_equivalent`: Holm-adjusted TOST
     against `margin`; `detectable`: the true difference found with 80 % power at these seeds, this spread and this
-    family; `worse_by_mean`: the paper's literal criterion for one cell.
+    family; `worse_by_mean`: the paper's literal criterion for one cell. `seeds` are those that both have, `expected` is
+    how many were planned, `absent` why others are missing ("diverged", "twin not run").
     """
 
     cell: Cell
@@ -49,6 +50,8 @@ class Verdict:
     margin: float | None
     detectable: float
     outcome: Outcome
+    expected: int
+    absent: tuple[str, ...]
     note: str = ""
 
     @property
@@ -63,7 +66,7 @@ class MethodTransfer:
     `delta_m`: mean relative change of the primary metrics against the single-task twins, in percent, as defined by
     Maninis, Radosavovic and Kokkinos (CVPR 2019), positive = better; `low`, `high`: its 95 % interval over seeds.
     `literal_flag`: negative transfer as Kollias et al. (AAAI 2024) put it, "worse than that of at least one
-    single-task model", by means alone. Both are None where cells are missing.
+    single-task model", by means alone. Both are None where cells are missing; `absent` says why.
     """
 
     backbone: str
@@ -73,6 +76,7 @@ class MethodTransfer:
     low: float | None
     high: float | None
     literal_flag: bool | None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def transfer(plan: SuitePlan, records: Mapping[str, Record], *, every_metric: bo
     methods = tuple(
         _method_transfer(plan, scores, verdicts, backbone.name, method.name)
         for backbone in plan.suite.backbones
-        for method in plan.suite.joint
+        for method in plan.suite.compared
         if any((v.cell.backbone, v.cell.method) == (backbone.name, method.name) for v in verdicts)
     )
     return Transfer(plan.name, plan.provenance, plan.standin, len(verdicts), tuple(verdicts), methods, tuple(missing))
@@ -147,6 +151,8 @@ def judge(pairs: list[tuple[CellScores, CellScores]], margins: Mapping[str, floa
                 margin=limits[i],
                 detectable=minimum_detectable_effect(test.deviation, test.n, ALPHA / len(pairs), POWER),
                 outcome=outcome,
+                expected=len(joint.values) + len(joint.absent),
+                absent=tuple(sorted({*joint.absent.values(), *(f"twin {why}" for why in single.absent.values())})),
                 note=note,
             )
         )
@@ -177,7 +183,8 @@ def _method_transfer(
     counts = {outcome: sum(v.outcome == outcome for v in mine) for outcome in outcomes}
     cells = [(scores[v.cell, v.metric], scores[plan.twin_of(v.cell), v.metric]) for v in mine]
     if not all(joint.complete and single.complete for joint, single in cells):
-        return MethodTransfer(backbone, method, counts, None, None, None, None)
+        absent = tuple(sorted({why for v in mine for why in v.absent}))
+        return MethodTransfer(backbone, method, counts, None, None, None, None, absent)
     flag = any(v.difference < 0 for v in mine)
     changes = [relative_change(cells, seed) for seed in plan.seeds]
     by_seed = [change for change in changes if change is not None]

@@ -44,6 +44,13 @@ Only = Annotated[
         help="Only this backbone, method, data set or task, and the twins it needs; may be given several times.",
     ),
 ]
+Controls = Annotated[
+    bool,
+    typer.Option(
+        "--controls",
+        help="Also run every coupled method with its relatedness permuted, uniform, and with coupling weight 0.",
+    ),
+]
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite; `bench list suite` shows them.")]
 
 

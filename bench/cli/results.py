@@ -1,4 +1,4 @@
-"""bench transfer, leaderboard, why: what came out."""
+"""bench transfer, leaderboard, controls, why: what came out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.markup import escape
 from bench.cli.options import (
     AsJson,
     Budget,
+    Controls,
     Limit,
     Only,
     Results,
@@ -48,6 +49,7 @@ class Metrics(StrEnum):
 def register(app: typer.Typer) -> None:
     app.command()(transfer)
     app.command()(leaderboard)
+    app.command()(controls)
     app.command()(why)
 
 
@@ -116,6 +118,43 @@ def leaderboard(
             print_table(leaderboard_table(board), output())
 
 
+def controls(
+    suite: SuiteName,
+    specs: Specs = None,
+    results: Results = None,
+    budget: Budget = None,
+    seeds: Seeds = None,
+    limit: Limit = None,
+    only: Only = None,
+    json: AsJson = False,
+) -> None:
+    """Say whether the gain of coupling vanishes where it must: relatedness permuted or uniform, coupling weight 0.
+
+    `bench run --suite SUITE --controls` runs what is shown here.
+
+    Example: bench controls faces
+    """
+    from bench.analysis import controls as analysis
+    from bench.reports.controls import control_cell_table, control_table
+    from bench.reports.table import print_table
+
+    measured = _measured(suite, specs, results, budget, seeds, limit, only, controls=True)
+    if not any(
+        run.method in one.controls for one, records, _ in measured for run in one.runs if run.spec.id in records
+    ):
+        raise NothingMeasured(
+            f"no negative control of suite '{suite}' is measured yet",
+            hint=f"`bench run --suite {suite} --controls` measures them",
+        )
+    reports = [analysis.controls(one, records) for one, records, _ in measured if one.controls]
+    if json:
+        print_json(reports)
+        return
+    for report in reports:
+        for table in (control_cell_table(report), control_table(report)):
+            print_table(table, output())
+
+
 def why(
     suite: SuiteName,
     cell: Annotated[str, typer.Argument(help="DATASET/TASK/BACKBONE/METHOD, as `bench transfer` names it.")],
@@ -124,6 +163,7 @@ def why(
     budget: Budget = None,
     seeds: Seeds = None,
     limit: Limit = None,
+    controls: Controls = False,
     json: AsJson = False,
 ) -> None:
     """Tell what a cell of a leaderboard stands on: runs, seeds, spec, commit, command, predictions.
@@ -136,9 +176,11 @@ def why(
     store = RecordStore(results_of(results))
     found = None
     known: list[str] = []
-    for one in plan(catalog_of(specs), suite, budget=budget, seeds=seeds, limit=limit):
-        known += map(str, one.cells)
-        found = found or next(((one, c) for c in one.cells if str(c) == cell), None)
+    plans = plan(catalog_of(specs), suite, budget=budget, seeds=seeds, limit=limit, controls=controls, store=store)
+    for one in plans:
+        cells = (*one.cells, *one.control_cells)
+        known += map(str, cells)
+        found = found or next(((one, c) for c in cells if str(c) == cell), None)
     if found is None:
         raise UnknownName(f"cell of suite '{suite}'", cell, known, hint="write DATASET/TASK/BACKBONE/METHOD")
     one, chosen = found
@@ -163,7 +205,7 @@ def why(
         "command": shlex.join(newest.command),
         "packages": ", ".join(f"{name} {version}" for name, version in newest.environment["packages"].items()),
         "hardware": ", ".join(f"{name} {value}" for name, value in newest.environment["hardware"].items()),
-        "terms": ", ".join(f"{term.name} {term.options}" for term in newest.run.terms),
+        **_method_lines(newest),
         "backbone": newest.run.backbone.model_dump_json(),
         "recipe": newest.run.recipe.model_dump_json(),
         "data": ", ".join(f"{s.dataset} {s.data} ({s.batch} images a step)" for s in newest.run.sources),
@@ -179,14 +221,36 @@ def why(
             )
 
 
+def _method_lines(record: Record) -> dict[str, str]:
+    """What a method is made of, what it did to the labels, and what balancing cost."""
+    run, cost = record.run, record.cost
+    parts = {"labels": run.labels, "terms": run.terms, "balancer": (run.balancer,) if run.balancer else ()}
+    lines = {key: ", ".join(f"{part.name} {part.options}" for part in found) for key, found in parts.items() if found}
+    for dataset, transforms in record.label_changes.items():
+        said = [
+            f"{name} on {task}: {change.added:,} added to {change.before:,}, {change.contradicted:,} contradicted"
+            for name, tasks in transforms.items()
+            for task, change in tasks.items()
+        ]
+        lines[f"labels of {dataset}"] = "; ".join(said)
+    if cost is not None:
+        seconds = ", ".join(f"{phase} {value:.1f} s" for phase, value in cost.seconds.items())
+        memory = {"gradients of single tasks": cost.gradient_bytes, "GPU memory at most": cost.peak_memory}
+        held = "".join(f", {what} {count / 2**20:.1f} MiB" for what, count in memory.items() if count)
+        lines["cost"] = f"{cost.images:,} images, {seconds}{held}"
+    return lines
+
+
 def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], int]:
     """Records of a plan by run id; warns of those that cannot be read.
 
     And how many records of its suite differ in anything but the seed from all its runs, those left out by `--only`
-    among them.
+    among them. Negative controls, which belong to no leaderboard, are not counted.
     """
+    from bench.runs.controls import control_methods
+
     found: dict[str, Record] = {}
-    planned = {_but_for_seed(run.spec) for run in (*one.runs, *one.left_out)}
+    planned = {_but_for_seed(run.spec) for run in (*one.everything, *one.left_out)}
     for run in one.runs:
         try:
             record = store.find(run.spec)
@@ -195,12 +259,13 @@ def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], i
             continue
         if record is not None:
             found[record.id] = record
-    others = sum(r.suite == one.name and _but_for_seed(r.run) not in planned for r in store.records(one.provenance))
-    return found, others
+    controls = {control.name for method in one.suite.methods for control in control_methods(method)}
+    mine = (r.run for r in store.records(one.provenance) if r.suite == one.name and r.run.method not in controls)
+    return found, sum(_but_for_seed(run) not in planned for run in mine)
 
 
 def _but_for_seed(run: RunSpec) -> str:
-    return run.model_dump_json(exclude={"seed"})
+    return run.model_dump_json(exclude={"seed": True, "teachers": {"__all__": {"id"}}})  # a teacher has the same seed
 
 
 def _measured(
@@ -211,13 +276,24 @@ def _measured(
     seeds: int | None,
     limit: int | None,
     only: list[str] | None,
+    *,
+    controls: bool = False,
 ) -> list[tuple[SuitePlan, dict[str, Record], int]]:
     """Plans of a suite with their records. Raises `NothingMeasured` if there is not one result."""
     from bench.runs.plan import plan
     from bench.runs.records import RecordStore
 
     store = RecordStore(results_of(results))
-    plans = plan(catalog_of(specs), suite, budget=budget, seeds=seeds, limit=limit, only=only or ())
+    plans = plan(
+        catalog_of(specs),
+        suite,
+        budget=budget,
+        seeds=seeds,
+        limit=limit,
+        only=only or (),
+        controls=controls,
+        store=store,
+    )
     found = [(one, *records_of(one, store)) for one in plans]
     if not any(record.status == "done" for _, records, _ in found for record in records.values()):
         raise NothingMeasured(

@@ -12,6 +12,7 @@ from rich.markup import escape
 from bench.cli.options import (
     AsJson,
     Budget,
+    Controls,
     Limit,
     Only,
     Results,
@@ -27,11 +28,12 @@ from bench.cli.options import (
 from bench.errors import NothingMeasured
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from bench.runs.execute import Tally
     from bench.runs.plan import SuitePlan
-    from bench.runs.records import RecordStore
+    from bench.runs.records import Record, RecordStore
 
 SOME_RUNS_FAILED = 4
 
@@ -50,6 +52,7 @@ def show_plan(
     seeds: Seeds = None,
     limit: Limit = None,
     only: Only = None,
+    controls: Controls = False,
     json: AsJson = False,
 ) -> None:
     """Show the matrix of a suite, what is done already, and about how long the rest takes.
@@ -61,10 +64,20 @@ def show_plan(
     from bench.runs.plan import plan
     from bench.runs.records import RecordStore
 
-    plans = plan(catalog_of(specs), suite, budget=budget, seeds=seeds, limit=limit, only=only or ())
     store = RecordStore(results_of(results))
+    plans = plan(
+        catalog_of(specs),
+        suite,
+        budget=budget,
+        seeds=seeds,
+        limit=limit,
+        only=only or (),
+        controls=controls,
+        store=store,
+    )
     if json:
-        print_json([_as_json(p, store) | {"seconds_to_do": forecast(p, to_do(p, store), store)} for p in plans])
+        seconds = (forecast(p, (*to_do(p, store), *p.to_come), store) for p in plans)
+        print_json([_as_json(p, store) | {"seconds_to_do": s} for p, s in zip(plans, seconds, strict=True)])
         return
     _print_plans(plans, store)
 
@@ -79,23 +92,26 @@ def run(
     seeds: Seeds = None,
     limit: Limit = None,
     only: Only = None,
+    controls: Controls = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
 ) -> None:
     """Do what a suite still lacks, then show transfer verdicts and the leaderboard.
 
     Interrupted (Ctrl-C) or killed, it goes on where it was when it is started again. Exit code 4 if some runs failed.
+    Where the budget tunes, trials come first, and what does best on validation is run. With --controls it also shows
+    whether the gain of coupling vanishes where it must.
 
     Example: bench run --suite faces
     """
     if dry_run:
-        show_plan(suite, specs, results, budget, seeds, limit, only)
+        show_plan(suite, specs, results, budget, seeds, limit, only, controls)
         return
     from bench.runs.stopping import stop_requests
 
     with stop_requests() as should_stop:  # from the first moment on, so that no request is lost
         from bench.cli.progress import RunProgress
         from bench.runs.check import checked_suite
-        from bench.runs.execute import check_machine, execute, prepare_data
+        from bench.runs.execute import check_machine, prepare_data
         from bench.runs.plan import find_preparations, plan
         from bench.runs.records import RecordStore
 
@@ -105,17 +121,27 @@ def run(
         with RunProgress(errors()) as progress:
             for one in resolved:
                 prepare_data(list(find_preparations(catalog, one).values()), progress, should_stop)
-        plans = plan(catalog, suite, budget=budget, seeds=seeds, limit=limit, only=only or ())
-        _print_plans(plans, store)
-        with RunProgress(errors(), plans, store) as progress:
-            tally = execute(plans, store, progress, command=["bench", *sys.argv[1:]], should_stop=should_stop)
+
+        def make_plans() -> tuple[SuitePlan, ...]:
+            return plan(
+                catalog,
+                suite,
+                budget=budget,
+                seeds=seeds,
+                limit=limit,
+                only=only or (),
+                controls=controls,
+                store=store,
+            )
+
+        plans, tally = _carry_out(make_plans, store, should_stop)
         _print_results(plans, store)
         _print_failures(plans, store, tally)
-    if not tally.done:
+    if not any(planned.spec.id in tally.done for one in plans for planned in one.runs):
         raise NothingMeasured(
             f"no run of suite '{suite}' has ended well", hint=f"`bench status {suite}` tells their states"
         )
-    if tally.failed:
+    if tally.failed or any(search.absence for one in plans for search in one.searches.values()):
         raise typer.Exit(SOME_RUNS_FAILED)
 
 
@@ -127,6 +153,7 @@ def status(
     seeds: Seeds = None,
     limit: Limit = None,
     only: Only = None,
+    controls: Controls = False,
     json: AsJson = False,
 ) -> None:
     """Tell the state of every run of a suite.
@@ -140,23 +167,56 @@ def status(
     from bench.runs.records import RecordStore
 
     store = RecordStore(results_of(results))
-    plans = plan(catalog_of(specs), suite, budget=budget, seeds=seeds, limit=limit, only=only or ())
+    plans = plan(
+        catalog_of(specs),
+        suite,
+        budget=budget,
+        seeds=seeds,
+        limit=limit,
+        only=only or (),
+        controls=controls,
+        store=store,
+    )
     if json:
         print_json([_as_json(p, store) for p in plans])
         return
     for one in plans:
-        print_table(status_table(one, [state_of(r, store) for r in one.runs]), output())
+        print_table(status_table(one, [state_of(r, store) for r in one.everything]), output())
+
+
+def _carry_out(
+    make_plans: Callable[[], tuple[SuitePlan, ...]], store: RecordStore, should_stop: Callable[[], bool]
+) -> tuple[tuple[SuitePlan, ...], Tally]:
+    """Carry out plans, and plan again for as long as ended trials bring new runs."""
+    from bench.cli.progress import RunProgress
+    from bench.runs.execute import Tally, execute
+
+    tally, command = Tally(), ["bench", *sys.argv[1:]]
+    plans = make_plans()
+    _print_plans(plans, store)
+    while True:
+        with RunProgress(errors(), plans, store) as progress:
+            execute(plans, store, progress, command=command, should_stop=should_stop, tally=tally)
+        attempted = {planned.spec.id for one in plans for planned in one.everything}
+        if not any(one.to_come for one in plans):
+            return plans, tally
+        plans = make_plans()
+        if all(planned.spec.id in attempted for one in plans for planned in one.everything):
+            return plans, tally
 
 
 def _print_plans(plans: Sequence[SuitePlan], store: RecordStore) -> None:
-    from bench.reports.plan import plan_table
+    from bench.reports.plan import plan_table, tuning_table
     from bench.reports.table import print_table
     from bench.runs.execute import state_of, to_do
     from bench.runs.forecast import forecast
 
     for one in plans:
-        states = [state_of(r, store) for r in one.runs]
-        print_table(plan_table(one, states, forecast(one, to_do(one, store), store)), output())
+        states = [state_of(r, store) for r in one.everything]
+        seconds = forecast(one, (*to_do(one, store), *one.to_come), store)
+        print_table(plan_table(one, states, seconds), output())
+        if one.searches:
+            print_table(tuning_table(one), output())
 
 
 def _as_json(one: SuitePlan, store: RecordStore) -> dict[str, object]:
@@ -170,35 +230,83 @@ def _as_json(one: SuitePlan, store: RecordStore) -> dict[str, object]:
             "dataset": r.dataset,
             "task": r.task,
             "seed": r.seed,
+            "trial": r.trial.settings if r.trial else None,
             "state": state_of(r, store),
         }
-        for r in one.runs
+        for r in one.everything
     ]
-    return {"suite": one.name, "provenance": one.provenance, "runs": runs}
+    tuning = [
+        {
+            "backbone": search.slot.backbone,
+            "method": search.slot.method,
+            "dataset": search.slot.dataset,
+            "task": search.slot.task,
+            "state": search.state,
+            "trials": search.total,
+            "ended": search.ended,
+            "diverged": search.diverged,
+            "chosen": search.chosen,
+            "validation": search.best,
+        }
+        for search in one.searches.values()
+    ]
+    return {
+        "suite": one.name,
+        "provenance": one.provenance,
+        "runs": runs,
+        "waiting": len(one.to_come),
+        "tuning": tuning,
+    }
 
 
 def _print_results(plans: Sequence[SuitePlan], store: RecordStore) -> None:
     from bench.analysis.standings import standings
     from bench.analysis.transfer import transfer
+    from bench.cli.curve import print_curves
     from bench.cli.results import records_of
     from bench.reports.leaderboard import leaderboard_table, write_files
+    from bench.reports.plan import tuning_table
     from bench.reports.table import print_table
     from bench.reports.transfer import method_table, verdict_table
 
+    measured: list[SuitePlan] = []
     for one in plans:
+        if one.searches:
+            print_table(tuning_table(one), output())
         records, others = records_of(one, store)
         if not any(record.status == "done" for record in records.values()):
             continue
+        measured.append(one)
         report, board = transfer(one, records), standings(one, records, others=others)
         for table in (verdict_table(report), method_table(report), leaderboard_table(board)):
             print_table(table, output())
-        for file in write_files(store.results, board, report):
-            output().print(f"written: {escape(str(file))}", highlight=False, soft_wrap=True)
+        files = write_files(store.results, board, report)
+        if one.controls:
+            files += _print_controls(one, records, store)
+        _print_written(files)
+    suites = {one.suite.name for one in measured}
+    _print_written(print_curves(tuple(one for one in plans if one.suite.name in suites), store))
+
+
+def _print_written(files: Iterable[Path]) -> None:
+    for file in files:
+        output().print(f"written: {escape(str(file))}", highlight=False, soft_wrap=True)
+
+
+def _print_controls(one: SuitePlan, records: Mapping[str, Record], store: RecordStore) -> list[Path]:
+    from bench.analysis.controls import controls
+    from bench.reports.controls import control_cell_table, control_table, write_files
+    from bench.reports.table import print_table
+
+    report = controls(one, records)
+    for table in (control_cell_table(report), control_table(report)):
+        print_table(table, output())
+    return write_files(store.results, report)
 
 
 def _print_failures(plans: Sequence[SuitePlan], store: RecordStore, tally: Tally) -> None:
     for one in plans:
-        for planned in one.runs:
+        for planned in one.everything:
             if planned.spec.id not in tally.failed:
                 continue
             record = store.find(planned.spec)

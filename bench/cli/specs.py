@@ -101,39 +101,46 @@ def show(
 
 def _related(catalog: Catalog, spec: RelatednessSpec) -> Shown:
     """The probabilities of a relatedness; estimated ones are counted now, on a copy if there is one."""
-    import numpy as np
-
     from bench.data.copies import find_copy
     from bench.reports.relatedness import Shown
     from bench.runs.check import checked_spec
     from bench.runs.estimate import estimate
+    from bench.runs.matrices import known_matrices
     from bench.runs.plan import estimation_source
     from bench.specs.dataset import DatasetSpec
     from bench.specs.task import TaskSpec
 
     spec = checked_spec(catalog, RelatednessSpec, spec.name)
-    classes, second = catalog.get(TaskSpec, spec.class_task), catalog.get(TaskSpec, spec.second_task)
+    first, second = catalog.get(TaskSpec, spec.first_task), catalog.get(TaskSpec, spec.second_task)
     if spec.origin.type == "knowledge":
-        rows = spec.probabilities or {}
-        matrix = [[rows[c].get(label, spec.unlisted) for label in spec.covered] for c in classes.labels]
-        return Shown(spec, classes.labels, spec.covered, np.array(matrix))
+        return Shown(spec, first.labels, spec.covered, *known_matrices(spec, first))
     real = find_copy(catalog.get(DatasetSpec, spec.origin.dataset).copy_name) is not None
-    found = estimate(spec, classes, second, estimation_source(catalog, spec.origin.dataset, real=real))
-    return Shown(spec, classes.labels, found.covered, found.matrix, found, standin=not real)
+    found = estimate(spec, first, second, estimation_source(catalog, spec.origin.dataset, real=real))
+    absent = None if found.absent is None else found.absent.matrix
+    return Shown(spec, first.labels, found.covered, found.matrix, absent, found, standin=not real)
 
 
 def _counted(shown: Shown) -> dict[str, Any]:
-    """A relatedness for programs: rows by class, and the counts where they are estimated."""
-    tables: dict[str, NDArray[Any]] = {"probabilities": shown.matrix}
-    if shown.estimate is not None:
-        tables |= {key: getattr(shown.estimate, key) for key in ("held", "known", "low", "high")}
-    named = {
-        key: {
-            c: dict(zip(shown.labels, row.tolist(), strict=True)) for c, row in zip(shown.classes, table, strict=True)
+    """A relatedness for programs: rows by label of the first task, and the counts where they are estimated."""
+    import numpy as np
+
+    listed = ~np.isnan(shown.matrix)
+
+    def named(table: NDArray[Any]) -> dict[str, dict[str, Any]]:
+        return {
+            first: {label: row[s].item() for s, label in enumerate(shown.labels) if listed[f, s]}
+            for f, (first, row) in enumerate(zip(shown.first, table, strict=True))
         }
-        for key, table in tables.items()
-    }
-    return {"standin": shown.standin, **named}
+
+    tables: dict[str, NDArray[Any]] = {"probabilities": shown.matrix}
+    if shown.absent is not None:
+        tables["given_absent"] = shown.absent
+    counts = ("held", "known", "low", "high")
+    if shown.estimate is not None:
+        tables |= {key: getattr(shown.estimate, key) for key in counts}
+        if shown.estimate.absent is not None:
+            tables |= {f"{key}_absent": getattr(shown.estimate.absent, key) for key in counts}
+    return {"standin": shown.standin, **{key: named(table) for key, table in tables.items()}}
 
 
 def validate(
@@ -235,7 +242,7 @@ def _derived(kind: str, spec: Any) -> dict[str, Any]:
     """What is not in the file: sizes of a backbone, where a data set's copy is."""
     if kind == "backbone":
         from bench.models.network import describe
-        from bench.runs.check import run_backbone
+        from bench.runs.assembly import run_backbone
 
         description = describe(run_backbone(spec), spec.input_size or 64)
         return {"parameters": f"{description.parameters:,}", "features": description.features}

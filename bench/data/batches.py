@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.augmentation import Changes, draw_changes
-from bench.data.labels import MISSING
 from bench.data.store import Store
 from bench.specs.budget import Augmentation, Batch
+from bench.specs.run import RunSource
 from bench.specs.streams import stream
 
 
@@ -42,43 +42,59 @@ def allocate(batch: Batch, sizes: Mapping[str, int]) -> dict[str, int]:
 
 
 class Order:
-    """An endless sequence of rows: one shuffled pass after the other, each by its own named stream."""
+    """An endless sequence of places 0 to `count` - 1: shuffled passes one after the other, each by its named stream."""
 
-    def __init__(self, rows: NDArray[np.intp], dataset: str, seed: int) -> None:
-        self.rows = rows
+    def __init__(self, count: int, dataset: str, seed: int) -> None:
+        self.count = count
         self._key = (seed, "order", dataset)
         self._passes: dict[int, NDArray[np.intp]] = {}
 
     def slice(self, start: int, count: int) -> NDArray[np.intp]:
-        """Rows at places `start` to `start + count` of the sequence."""
-        places = np.arange(start, start + count)
-        passes, within = np.divmod(places, len(self.rows))
+        """What stands at `start` to `start + count` of the sequence."""
+        positions = np.arange(start, start + count)
+        passes, within = np.divmod(positions, self.count)
         needed = {int(number): self._passes.get(int(number)) for number in np.unique(passes)}
         for number, known in needed.items():
-            needed[number] = stream(*self._key, number).permutation(self.rows) if known is None else known
-        self._passes = {n: rows for n, rows in needed.items() if rows is not None}
+            needed[number] = stream(*self._key, number).permutation(self.count) if known is None else known
+        self._passes = {n: places for n, places in needed.items() if places is not None}
         return np.array([self._passes[int(p)][w] for p, w in zip(passes, within, strict=True)], dtype=np.intp)
 
 
 @dataclass(frozen=True)
 class SourceData:
-    """A data set's part in training: its store, the tasks taken from it, and its images in each step."""
+    """A data set's part in training: what the run says of it, and its store."""
 
-    dataset: str
+    about: RunSource
     store: Store
-    tasks: tuple[str, ...]
-    batch: int
+
+    @property
+    def dataset(self) -> str:
+        return self.about.dataset
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return self.about.tasks
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Images of one step, on the CPU: uint8 [n, side, side, 3], and what is to be changed in them.
+
+    `places`, by data set: int [images of that data set], which of its training images these are, in the order of the
+    rows given to `Batches.over`; data sets follow each other as in the run.
+    """
+
+    images: Tensor
+    changes: Changes
+    places: dict[str, NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
 class Batches:
-    """One batch per step over all data sets.
-
-    `widths` gives the number of labels of multilabel tasks, None for multiclass ones.
-    """
+    """One batch of images per step over all data sets; `rows` are the store's rows that a data set trains on."""
 
     sources: Sequence[SourceData]
-    widths: Mapping[str, int | None]
+    rows: Mapping[str, NDArray[np.intp]]
     augmentation: Augmentation
     image_size: int
     seed: int
@@ -88,42 +104,22 @@ class Batches:
     def over(
         cls,
         sources: Sequence[SourceData],
-        widths: Mapping[str, int | None],
+        rows: Mapping[str, NDArray[np.intp]],
         augmentation: Augmentation,
         size: int,
         seed: int,
     ) -> Batches:
-        """Batches over the training splits of some data sets."""
-        orders = {source.dataset: Order(source.store.rows("train"), source.dataset, seed) for source in sources}
-        return cls(sources, widths, augmentation, size, seed, orders)
+        """Batches over some rows of each data set."""
+        orders = {name: Order(len(chosen), name, seed) for name, chosen in rows.items()}
+        return cls(sources, rows, augmentation, size, seed, orders)
 
-    def at(self, step: int) -> tuple[Tensor, dict[str, Tensor], Changes]:
-        """The batch of a step, on the CPU: images uint8 [n, side, side, 3], targets by task, and their changes.
-
-        Targets are int64 [n] (multiclass) or int8 [n, labels] (multilabel), -1 where nothing is annotated.
-        """
-        images, targets, changes = [], [], []
+    def at(self, step: int) -> ImageBatch:
+        """The images of a step."""
+        images, changes, places = [], [], {}
         for source in self.sources:
-            rows = self.orders[source.dataset].slice(step * source.batch, source.batch)
-            images.append(source.store.gather(rows))
-            targets.append(targets_of(source, rows, self.widths))
-            rng = stream(self.seed, "augmentation", source.dataset, step)
-            changes.append(draw_changes(self.augmentation, source.batch, self.image_size, rng))
-        joined = {task: torch.from_numpy(np.concatenate([t[task] for t in targets])) for task in self.widths}
-        return torch.from_numpy(np.concatenate(images)), joined, Changes.joined(changes)
-
-
-def targets_of(
-    source: SourceData, rows: NDArray[np.intp], widths: Mapping[str, int | None]
-) -> dict[str, NDArray[np.int64] | NDArray[np.int8]]:
-    """Targets of some rows for every task of the run; all missing for tasks that are not taken from this source."""
-    found: dict[str, NDArray[np.int64] | NDArray[np.int8]] = {}
-    for task, width in widths.items():
-        if task in source.tasks:
-            values = source.store.labels.tasks[task][rows]
-            found[task] = values.astype(np.int64) if width is None else values.astype(np.int8)
-        elif width is None:
-            found[task] = np.full(len(rows), MISSING, dtype=np.int64)
-        else:
-            found[task] = np.full((len(rows), width), MISSING, dtype=np.int8)
-    return found
+            count, name = source.about.batch, source.dataset
+            places[name] = self.orders[name].slice(step * count, count)
+            images.append(source.store.gather(self.rows[name][places[name]]))
+            rng = stream(self.seed, "augmentation", name, step)
+            changes.append(draw_changes(self.augmentation, count, self.image_size, rng))
+        return ImageBatch(torch.from_numpy(np.concatenate(images)), Changes.joined(changes), places)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -20,8 +21,15 @@ from bench.specs.run import RunBackbone
 from bench.specs.streams import stream_seed
 
 
+class Response(NamedTuple):
+    """Of n images the pooled `features` float [n, features], and by task the `logits` float [n, labels]."""
+
+    features: Tensor
+    logits: dict[str, Tensor]
+
+
 class Network(nn.Module):
-    """Maps normalised images float [n, 3, side, side] to logits float [n, labels] by task."""
+    """Maps normalised images float [n, 3, side, side] to shared features and logits by task."""
 
     def __init__(self, backbone: nn.Module, heads: Mapping[str, nn.Linear], input_size: int | None) -> None:
         super().__init__()
@@ -37,9 +45,9 @@ class Network(nn.Module):
         pooled: Tensor = self.backbone(images)
         return pooled
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor) -> Response:
         features = self.features(images)
-        return {task: head(features) for task, head in self.heads.items()}
+        return Response(features, {task: head(features) for task, head in self.heads.items()})
 
 
 @dataclass(frozen=True)
@@ -85,15 +93,16 @@ def create_backbone(backbone: RunBackbone) -> nn.Module:
     name = f"{backbone.timm}.{backbone.weights.timm}" if backbone.weights and pretrained else backbone.timm
     try:
         model: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **backbone.options)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise UsageError(
-            f"backbone '{backbone.name}': timm cannot make '{name}' with options {backbone.options}: {error}",
-            hint="mend `options` in the backbone spec",
-        ) from error
     except OSError as error:
         raise UsageError(
             f"backbone '{backbone.name}': the weights '{name}' could not be fetched: {error}",
             hint="connect to the network once, or give `weights: {file: ..., sha256: ...}`",
+        ) from error
+    except Exception as error:  # timm does not check options; what goes wrong with them depends on the model
+        raise UsageError(
+            f"backbone '{backbone.name}': timm cannot make '{name}' with options {backbone.options}: "
+            f"{type(error).__name__}: {error}",
+            hint="mend `options` in the backbone spec",
         ) from error
     return model
 
@@ -209,9 +218,22 @@ def _feature_size(model: nn.Module, backbone: RunBackbone, size: int | None = No
         ) from error
     finally:
         model.train(training)
-    if features.ndim != 2:
+    if not isinstance(features, Tensor) or features.ndim != 2:
         raise UsageError(f"backbone '{backbone.name}' ({backbone.timm}) gives no pooled features")
     return int(features.shape[1])
+
+
+@contextmanager
+def without_traces(network: nn.Module) -> Iterator[None]:
+    """Forwards in here leave buffers (running statistics) and random streams as they were."""
+    kept = [(buffer, buffer.clone()) for buffer in network.buffers()]
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, value in kept:
+                    buffer.copy_(value)
 
 
 @contextmanager

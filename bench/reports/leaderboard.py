@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from bench.analysis.standings import Cost, Entry, Row, Standings
 from bench.analysis.transfer import Transfer
 from bench.reports.data import audit_note
+from bench.reports.files import leave
 from bench.reports.table import MARKS, Table, number, to_csv, to_markdown, warning_of
 from bench.reports.transfer import method_table, verdict_table
 
@@ -29,6 +29,12 @@ def leaderboard_table(board: Standings) -> Table:
         + ".",
         f"budget {board.budget}; data: {board.provenance}, fingerprints {data}",
     ]
+    if board.effort is not None:
+        over = f"{board.effort.search} over {', '.join(board.effort.space)}"
+        notes.append(
+            f"effort: {board.effort.trials} trials each ({over}) of every method and of every single-task twin, "
+            "before these runs and with other seeds; chosen on validation."
+        )
     notes.append(audit_note(board.audits))
     if board.others:
         notes.append(
@@ -49,28 +55,22 @@ def leaderboard_records(board: Standings) -> Table:
     """The same, one line a cell, for programs."""
     headers = (
         "suite", "provenance", "budget", "rank", "backbone", "method", "dataset", "task", "metric", "mean", "low",
-        "high", "seeds", "seeds_expected", "verdict", "delta_m_percent", "steps", "images", "minutes", "data",
+        "high", "seeds", "seeds_expected", "missing", "verdict", "delta_m_percent", "steps", "images", "minutes",
+        "trials", "data",
     )  # fmt: skip
     lines = tuple(_record(board, row, entry) for row in board.rows for entry in row.entries)
     return Table(board.title, headers, lines, warning=warning_of(board.provenance, board.standin))
 
 
 def write_files(results: Path, board: Standings, report: Transfer) -> list[Path]:
-    """Leave leaderboard and verdicts under `results/leaderboards`; the names of stand-in and cut-down ones say so."""
-    folder = results / "leaderboards"
-    folder.mkdir(parents=True, exist_ok=True)
-    suffix = "" if board.provenance == "real" else f".{board.provenance}"
-    pages = "\n".join(to_markdown(t) for t in (leaderboard_table(board), verdict_table(report), method_table(report)))
+    """Leave leaderboard and verdicts under `results/leaderboards`."""
+    tables = (leaderboard_table(board), verdict_table(report), method_table(report))
     contents = {
-        folder / f"{board.suite}{suffix}.md": pages,
-        folder / f"{board.suite}{suffix}.csv": to_csv(leaderboard_records(board)),
-        folder / f"{board.suite}{suffix}.transfer.csv": to_csv(verdict_table(report)),
+        "md": "\n".join(map(to_markdown, tables)),
+        "csv": to_csv(leaderboard_records(board)),
+        "transfer.csv": to_csv(verdict_table(report)),
     }
-    for file, text in contents.items():
-        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, file)
-    return list(contents)
+    return leave(results, board.suite, board.provenance, contents)
 
 
 def _row(row: Row) -> tuple[str, ...]:
@@ -101,8 +101,9 @@ def _record(board: Standings, row: Row, entry: Entry) -> tuple[str, ...]:
     cell, delta = entry.cell, row.transfer.delta_m if row.transfer else None
     where = (board.suite, board.provenance, board.budget, _text(row.rank), row.backbone, row.method)
     what = (cell.dataset, cell.task, entry.metric, _text(entry.mean), _text(entry.low), _text(entry.high))
-    judged = (str(entry.n), str(entry.expected), entry.outcome or "", _text(delta))
-    return (*where, *what, *judged, *_cost_text(row.cost), board.data[cell.dataset])
+    judged = (str(entry.n), str(entry.expected), ", ".join(entry.absent), entry.outcome or "", _text(delta))
+    trials = str(board.effort.trials if board.effort else 0)
+    return (*where, *what, *judged, *_cost_text(row.cost), trials, board.data[cell.dataset])
 
 
 def _cost_cells(cost: Cost | None) -> tuple[str, str, str]:

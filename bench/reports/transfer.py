@@ -74,8 +74,17 @@ def _row(v: Verdict) -> tuple[str, ...]:
         number(v.margin),
         number(v.detectable),
         str(len(v.seeds)),
-        outcome_text(v.outcome),
+        _verdict(v),
     )
+
+
+def _verdict(v: Verdict) -> str:
+    """The outcome; what is missing stands before it, or in its place where nothing is there to be judged."""
+    if not v.absent:
+        return outcome_text(v.outcome)
+    if not v.seeds:
+        return ", ".join(v.absent)
+    return f"({len(v.seeds)} of {v.expected} seeds: {', '.join(v.absent)}) {outcome_text(v.outcome)}"
 
 
 def _p_value(v: Verdict) -> str:
@@ -87,4 +96,5 @@ def _p_value(v: Verdict) -> str:
 def _method_row(m: MethodTransfer) -> tuple[str, ...]:
     interval = f" [{number(m.low, 1, sign=True)}, {number(m.high, 1, sign=True)}]" if m.low is not None else ""
     counts = (str(m.counts[outcome]) for outcome in ("harm", "benefit", "equivalent", "inconclusive"))
-    return (m.backbone, m.method, *counts, number(m.delta_m, 1, sign=True) + interval, _FLAG[m.literal_flag])
+    change = ", ".join(m.absent) if m.absent else number(m.delta_m, 1, sign=True) + interval
+    return (m.backbone, m.method, *counts, change, _FLAG[m.literal_flag])

@@ -5,7 +5,7 @@ Together with `bench.specs.references` this is all that `bench validate` checks 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from pydantic import ValidationError
@@ -13,6 +13,9 @@ from pydantic import ValidationError
 from bench.data.expectations import ANY
 from bench.data.labels import columns_of
 from bench.errors import BenchError, Problem, SpecError, UnknownName, UsageError, did_you_mean
+from bench.runs.assembly import run_backbone
+from bench.runs.parts import BALANCERS, LABELS, LAYOUTS, METRICS, STANDINS, TERMS, needs
+from bench.runs.tuning import tuning_problems
 from bench.specs.backbone import BackboneSpec
 from bench.specs.budget import BudgetSpec
 from bench.specs.catalog import AnySpec, Catalog
@@ -28,12 +31,6 @@ from bench.specs.suite import SuiteSpec
 from bench.specs.task import TaskSpec
 from bench.specs.validation import problems_of
 
-LAYOUTS, STANDINS, TERMS, METRICS = (
-    "bench.data.layouts",
-    "bench.data.standins",
-    "bench.methods.terms",
-    "bench.metrics",
-)
 Specs = Mapping[tuple[str, str], Spec]
 """Specs by kind and name."""
 
@@ -81,7 +78,7 @@ def _all_problems(catalog: Catalog, check: ReferenceCheck, budget: str | None = 
             if isinstance(limits, BudgetSpec):
                 problems += _room(spec, limits, document)
                 problems += _sizes(spec, fit, limits, document)
-            problems += _couplings(spec, fit, document)
+            problems += _couplings(spec, fit, limits if isinstance(limits, BudgetSpec) else None, document)
     return problems
 
 
@@ -96,7 +93,8 @@ def _own_problems(catalog: Catalog, spec: Spec, document: Document) -> Iterable[
         case BackboneSpec():
             return _backbone(spec, document)
         case BudgetSpec():
-            return _attempt(lambda: _check_optimizer(spec.optimizer.name), document, ("optimizer", "name"))
+            problems = _attempt(lambda: _check_optimizer(spec.optimizer.name), document, ("optimizer", "name"))
+            return problems + tuning_problems(spec, document)
     return []
 
 
@@ -161,6 +159,9 @@ def _dataset(catalog: Catalog, dataset: DatasetSpec, document: Document) -> list
     if relatedness is not None and relatedness.probabilities is None:
         message = "a stand-in is drawn from known probabilities, and this relatedness is estimated"
         return [*problems, document.problem(("standin", "relatedness"), message)]
+    if relatedness is not None and tasks[relatedness.first_task].type != "multiclass":
+        message = f"a stand-in is drawn by class, and '{relatedness.first_task}' is a multilabel task"
+        return [*problems, document.problem(("standin", "relatedness"), message)]
     options = read_options(generator.Options, dataset.standin.options)
     for path, message in generator.check(options, dataset, tasks, relatedness):
         problems.append(document.problem(("standin", *path), message))
@@ -214,23 +215,47 @@ def standin_tasks(catalog: Catalog, dataset: DatasetSpec) -> dict[str, TaskSpec]
     names = list(dataset.tasks)
     relatedness = standin_relatedness(catalog, dataset)
     if relatedness is not None:
-        names += [relatedness.class_task, relatedness.second_task]
+        names += [relatedness.first_task, relatedness.second_task]
     return {name: catalog.get(TaskSpec, name) for name in dict.fromkeys(names)}
 
 
 def _method(method: MethodSpec, document: Document) -> list[Problem]:
+    problems = _listed(TERMS, "term", method.terms, document, "terms")
+    problems += _listed(LABELS, "label transform", method.labels, document, "labels")
+    if method.balancer is not None:
+        problems += _component(BALANCERS, "balancer", method.balancer, document, ("balancer",))
+        if method.type != "joint":
+            message = f"a {method.type} method learns one task at a time, so there is nothing to balance"
+            problems.append(document.problem(("balancer",), message))
+    if problems:
+        return problems
+    if method.type != "joint":
+        problems += _nothing_to_couple(method, document)
+    if method.balancer is not None and not any(load_part(TERMS, t.name, "term").BALANCED for t in method.terms):
+        message = "no term of the method is a task's own loss, so there is nothing to balance; add `supervised`"
+        problems.append(document.problem(("balancer",), message))
+    return problems
+
+
+def _listed(package: str, what: str, components: Sequence[Component], document: Document, key: str) -> list[Problem]:
     problems: list[Problem] = []
-    seen: set[str] = set()
-    for i, term in enumerate(method.terms):
-        path = ("terms", i)
-        found = _component(TERMS, "term", term, document, path)
-        if term.name in seen:
-            found.append(document.problem((*path, "name"), f"the term '{term.name}' is given twice"))
-        seen.add(term.name)
-        if not found and method.type == "single" and load_part(TERMS, term.name, "term").NEEDS_RELATEDNESS:
-            message = f"'{term.name}' couples tasks; a single-task method has nothing to couple"
-            found.append(document.problem((*path, "name"), message))
-        problems += found
+    for i, component in enumerate(components):
+        problems += _component(package, what, component, document, (key, i))
+        if component.name in [earlier.name for earlier in components[:i]]:
+            message = f"the {what} '{component.name}' is given twice"
+            problems.append(document.problem((key, i, "name"), message))
+    return problems
+
+
+def _nothing_to_couple(method: MethodSpec, document: Document) -> list[Problem]:
+    """Parts of a method of one task that need other tasks."""
+    problems = []
+    lacking = {*needs(method, "NEEDS_RELATEDNESS"), *needs(method, "NEEDS_TEACHERS")}
+    for key, components in (("terms", method.terms), ("labels", method.labels)):
+        for i, component in enumerate(components):
+            if component.name in lacking:
+                message = f"'{component.name}' couples tasks; a {method.type} method learns one at a time"
+                problems.append(document.problem((key, i, "name"), message))
     return problems
 
 
@@ -266,11 +291,6 @@ def _check_optimizer(name: str) -> None:
     check_optimizer(name)
 
 
-def run_backbone(backbone: BackboneSpec) -> RunBackbone:
-    """A backbone spec as a run needs it."""
-    return RunBackbone(**{name: getattr(backbone, name) for name in RunBackbone.model_fields})
-
-
 def _room(suite: SuiteSpec, budget: BudgetSpec, document: Document) -> list[Problem]:
     """Whether a batch of the budget holds something of every data set."""
     batch = budget.batch
@@ -296,13 +316,46 @@ def _sizes(suite: SuiteSpec, fit: Specs, budget: BudgetSpec, document: Document)
     return problems
 
 
-def _couplings(suite: SuiteSpec, fit: Specs, document: Document) -> list[Problem]:
-    """Whether methods that couple tasks have a relatedness to do it by."""
+def _couplings(suite: SuiteSpec, fit: Specs, budget: BudgetSpec | None, document: Document) -> list[Problem]:
+    """Whether methods find in the suite what they ask for."""
     problems: list[Problem] = []
+    tasks = _tasks_of(suite, fit)
     for i, name in enumerate(suite.methods):
         method = fit.get(("method", name))
-        for term in method.terms if isinstance(method, MethodSpec) else ():
-            if load_part(TERMS, term.name, "term").NEEDS_RELATEDNESS and not suite.relatedness:
-                message = f"'{name}' couples tasks by relatedness (term '{term.name}'), and the suite names none"
-                problems.append(document.problem(("methods", i), message))
+        if not isinstance(method, MethodSpec):
+            continue
+        coupling = needs(method, "NEEDS_RELATEDNESS")
+        if coupling and not suite.relatedness:
+            message = f"'{name}' couples tasks by relatedness ({', '.join(coupling)}), and the suite names none"
+            problems.append(document.problem(("methods", i), message))
+        if method.balancer is not None:
+            problems += _balancing(method, method.balancer, tasks, budget, document, ("methods", i))
     return problems
+
+
+def _tasks_of(suite: SuiteSpec, fit: Specs) -> tuple[str, ...]:
+    datasets = [fit.get(("dataset", name)) for name in suite.datasets]
+    annotated = dict.fromkeys(t for dataset in datasets if isinstance(dataset, DatasetSpec) for t in dataset.tasks)
+    return suite.tasks or tuple(annotated)
+
+
+def _balancing(
+    method: MethodSpec,
+    balancer: Component,
+    tasks: tuple[str, ...],
+    budget: BudgetSpec | None,
+    document: Document,
+    path: KeyPath,
+) -> list[Problem]:
+    """Whether there is something to balance, and whether the balancer can do it under the budget."""
+    if len(tasks) < 2:
+        message = f"'{method.name}' balances tasks against each other, and the suite has but one ({', '.join(tasks)})"
+        return [document.problem(path, message)]
+    module = load_part(BALANCERS, balancer.name, "balancer")
+    messages = module.check(read_options(module.Options, balancer.options), tasks)
+    if module.KIND == "gradient" and budget is not None and budget.precision == "float16":
+        messages = (
+            *messages,
+            "balancing gradients does not go with float16, whose loss scaling it would undo; use bfloat16",
+        )
+    return [document.problem(path, f"'{method.name}': {message}") for message in messages]

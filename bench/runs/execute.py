@@ -18,7 +18,7 @@ from filelock import Timeout
 from bench.data.batches import SourceData
 from bench.data.prepare import Preparation
 from bench.data.store import Store
-from bench.errors import Diverged, InfrastructureError, Interrupted, RecordError, is_infrastructure
+from bench.errors import Diverged, InfrastructureError, Interrupted, RecordError, UsageError, is_infrastructure
 from bench.runs.environment import environment
 from bench.runs.plan import PlannedRun, SuitePlan
 from bench.runs.records import RECORD_VERSION, Cost, Failure, FailureKind, Record, RecordStore, Score, predictions_table
@@ -44,7 +44,7 @@ class Observer(Protocol):
 
 @dataclass
 class Tally:
-    """What came of a plan's runs, by run id."""
+    """What came of a plan's runs, by run id. A trial that diverged is done: it has said that its settings are bad."""
 
     done: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
@@ -66,7 +66,7 @@ def state_of(run: PlannedRun, store: RecordStore) -> str:
 
 def to_do(plan: SuitePlan, store: RecordStore) -> list[PlannedRun]:
     """Runs of a plan that have no result: never carried out, unfinished, or failed by the machine or by a fault."""
-    return [run for run in plan.runs if state_of(run, store) not in ("done", "diverged")]
+    return [run for run in plan.everything if state_of(run, store) not in ("done", "diverged")]
 
 
 def prepare_data(
@@ -109,19 +109,21 @@ def execute(
     *,
     command: Sequence[str] = (),
     should_stop: Callable[[], bool] = lambda: False,
+    tally: Tally | None = None,
 ) -> Tally:
-    """Carry out all missing runs of some plans.
+    """Carry out all missing runs of some plans. What failed by the `tally` of an earlier stage is not tried again.
 
     Raises `Interrupted` when `should_stop`, asked after each step, says so, after saving a checkpoint, and
     `InfrastructureError` when results can no longer be stored.
     """
-    tally = Tally()
+    tally = Tally() if tally is None else tally
     check_machine(plan.suite.budget for plan in plans)
     for plan in plans:
         prepare_data(list(plan.preparations.values()), observer, should_stop)
         opened = {name: p.open(limit=plan.limit) for name, p in plan.preparations.items()}
         worker = _Worker(plan, opened, store, observer, tuple(command), should_stop, tally)
-        for run in [run for run in plan.runs if not worker.attempt(run, wait=False)]:
+        untried = [run for run in plan.everything if run.spec.id not in tally.failed]
+        for run in [run for run in untried if not worker.attempt(run, wait=False)]:
             observer.waiting(run)
             worker.attempt(run, wait=True)
     return tally
@@ -166,11 +168,12 @@ class _Worker:
 
     def _counted(self, run: PlannedRun) -> bool:
         state = state_of(run, self.store)
-        if state == "done":
-            self.tally.done.add(run.spec.id)
-        if state == "diverged":
-            self.tally.failed.add(run.spec.id)
+        if state in ("done", "diverged"):
+            self._tell(run, diverged=state == "diverged")
         return state in ("done", "diverged")
+
+    def _tell(self, run: PlannedRun, *, diverged: bool) -> None:
+        (self.tally.failed if diverged and run.trial is None else self.tally.done).add(run.spec.id)
 
     def _set_aside_damaged(self, run: PlannedRun) -> None:
         """Only under the run's lock: another process may be putting a good record in its place."""
@@ -179,26 +182,57 @@ class _Worker:
 
     def _carry_out(self, run: PlannedRun) -> None:
         started = datetime.now(UTC)
-        sources = [SourceData(s.dataset, self.stores[s.dataset], s.tasks, s.batch) for s in run.spec.sources]
-        checkpoint = self.store.checkpoint(run.spec)
-        self.observer.started(run, checkpoint.is_file())
         try:
-            outcome = train(
-                run.spec,
-                sources,
-                checkpoint=checkpoint,
-                checkpoint_every=self.plan.suite.budget.checkpoint_every,
-                progress=lambda done, total: self.observer.stepped(run, done, total),
-                should_stop=self.should_stop,
-            )
-            record = self._done(run, started, outcome)
+            for teacher in self._teachers_without_network(run):
+                self._teach_again(teacher)
+            self.observer.started(run, self.store.checkpoint(run.spec).is_file())
+            record = self._done(run, started, self._train(run))
         except (Interrupted, KeyboardInterrupt):
             raise
         except Exception as error:
             record = self._failed(run, started, error)
         self.tally.made_now += 1
-        (self.tally.done if record.status == "done" else self.tally.failed).add(record.id)
+        if record.failure is None or record.failure.kind == "diverged":
+            self._tell(run, diverged=record.failure is not None)
+        else:
+            self.tally.failed.add(record.id)
         self.observer.finished(run, record)
+
+    def _train(self, run: PlannedRun) -> Outcome:
+        networks = {teacher.id: self.store.network(teacher.id) for teacher in run.spec.teachers}
+        untaught = [teacher for teacher in run.spec.teachers if not networks[teacher.id].is_file()]
+        if untaught:
+            names = ", ".join(f"{teacher.dataset}/{teacher.task}" for teacher in untaught)
+            raise UsageError(
+                f"the method learns from single-task networks, and those of {names} did not end well",
+                hint="mend what made them fail, then repeat the command",
+            )
+        outcome = train(
+            run.spec,
+            [SourceData(source, self.stores[source.dataset]) for source in run.spec.sources],
+            checkpoint=self.store.checkpoint(run.spec),
+            checkpoint_every=self.plan.suite.budget.checkpoint_every,
+            teachers=networks,
+            progress=lambda done, total: self.observer.stepped(run, done, total),
+            should_stop=self.should_stop,
+        )
+        if run.spec.id in self.plan.teachers:
+            self.store.keep_network(run.spec.id, outcome.network)
+        return outcome
+
+    def _teachers_without_network(self, run: PlannedRun) -> list[PlannedRun]:
+        """Runs that this one learns from and that have ended well, but whose network was not kept."""
+        wanted = {teacher.id for teacher in run.spec.teachers if not self.store.network(teacher.id).is_file()}
+        ours = (other for other in self.plan.everything if other.spec.id in wanted)
+        return [other for other in ours if state_of(other, self.store) == "done"]
+
+    def _teach_again(self, run: PlannedRun) -> None:
+        """Train a finished run once more, which gives the same numbers, to have its network."""
+        with self.store.lock(run.spec):
+            if not self.store.network(run.spec.id).is_file():
+                self.observer.started(run, self.store.checkpoint(run.spec).is_file())
+                self._train(run)
+                self.store.clear_work(run.spec)
 
     def _done(self, run: PlannedRun, started: datetime, outcome: Outcome) -> Record:
         scores: dict[str, dict[str, dict[str, Score]]] = {}
@@ -215,6 +249,7 @@ class _Worker:
         record = self._blank(run, started, "done").model_copy(
             update={
                 "scores": scores,
+                "label_changes": outcome.changes,
                 "curve": tuple(outcome.curve),
                 "selected_step": outcome.selected_step,
                 "validation_score": outcome.validation_score,
@@ -223,6 +258,8 @@ class _Worker:
                     images=run.spec.images_seen,
                     seconds=outcome.seconds,
                     parameters=outcome.parameters,
+                    gradient_bytes=outcome.gradient_bytes,
+                    peak_memory=outcome.peak_memory,
                     device=outcome.device,
                 ),
             }

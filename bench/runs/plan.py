@@ -1,42 +1,44 @@
 """The plan: from suites to runs, with everything resolved and every joint run's single-task twins beside it.
 
-Planning is pure: it needs specs, and of the data only fingerprints and the number of training images.
+Planning is pure: it needs specs, and of the data only fingerprints and the number of training images. Where a budget
+tunes, it also needs the validation scores of trials: they decide on further trials, and on what is run in the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import compress
+from typing import TYPE_CHECKING
 
 from bench.data.batches import allocate
 from bench.data.copies import copy_hint, find_copy
 from bench.data.prepare import Preparation
+from bench.data.shown import shown_count, windows
 from bench.data.store import Audit, read_manifest
 from bench.errors import DataError, UnknownName, UsageError
-from bench.runs.check import METRICS, TERMS, checked_suite, run_backbone, standin_relatedness, standin_tasks
-from bench.runs.estimate import estimated_matrix
+from bench.runs.assembly import Assembly, Slot
+from bench.runs.check import checked_suite, standin_relatedness, standin_tasks
+from bench.runs.controls import Control, suite_controls
+from bench.runs.matrices import run_relatedness
+from bench.runs.search import ScoreOf, Search, scores_in, searches, settings_of
+from bench.runs.tuning import FIRST_TRIAL_SEED, Trial
 from bench.specs.catalog import Catalog
-from bench.specs.components import load_part, part_fingerprint, read_options
 from bench.specs.dataset import DatasetSpec
-from bench.specs.method import MethodSpec
 from bench.specs.references import ResolvedSuite
-from bench.specs.run import (
-    Provenance,
-    RunBackbone,
-    RunRecipe,
-    RunRelatedness,
-    RunSource,
-    RunSpec,
-    RunTask,
-    RunTerm,
-)
+from bench.specs.run import Provenance, RunRecipe, RunRelatedness, RunSource, RunSpec, ShownLabels
+from bench.specs.suite import Point
+
+if TYPE_CHECKING:
+    from bench.runs.records import RecordStore
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a plan. `dataset` and `task` are given for single-task runs only."""
+    """One run of a plan: a slot with a seed. `dataset` and `task` are given where the run is about these only.
+
+    `trial` is given where the run is a trial of a search.
+    """
 
     suite: str
     backbone: str
@@ -45,12 +47,18 @@ class PlannedRun:
     dataset: str | None
     task: str | None
     spec: RunSpec
+    trial: Trial | None = None
+
+    @property
+    def slot(self) -> Slot:
+        return Slot(self.backbone, self.method, self.dataset, self.task)
 
     @property
     def title(self) -> str:
         """One line for progress and tables."""
-        where = f" {self.dataset}/{self.task}" if self.dataset else ""
-        return f"{self.method} {self.backbone}{where} seed {self.seed}"
+        where = "/".join(name for name in (self.dataset, self.task) if name)
+        what = f"trial {self.trial.title}" if self.trial else f"seed {self.seed}"
+        return " ".join(filter(None, (self.method, self.backbone, where, what)))
 
 
 @dataclass(frozen=True)
@@ -68,18 +76,32 @@ class Cell:
 
 @dataclass(frozen=True)
 class SuitePlan:
-    """All runs of one suite with a matrix of its own; `left_out` are those that `--only` keeps out."""
+    """All runs of one suite with a matrix of its own, at one point of its axes.
+
+    `left_out` are runs that `--only` keeps out. `controls` are negative controls by the name of their method; they are
+    run as methods of the suite are, and reported apart. Where the budget tunes, `searches` tell how far each slot is,
+    `trials` are all trials that are known by now, and `runs` those of slots whose settings are chosen. `to_come` stands
+    for all runs that trials still have to decide on: it has their number and their cost, not their settings.
+    `relatedness` is the suite's, as coupled methods are told it.
+    """
 
     suite: ResolvedSuite
+    point: Point
     seeds: tuple[int, ...]
     limit: int | None
     runs: tuple[PlannedRun, ...]
     preparations: Mapping[str, Preparation]
+    relatedness: tuple[RunRelatedness, ...] = ()
+    controls: Mapping[str, Control] = field(default_factory=dict)
     left_out: tuple[PlannedRun, ...] = ()
+    searches: Mapping[Slot, Search] = field(default_factory=dict)
+    trials: tuple[PlannedRun, ...] = ()
+    to_come: tuple[PlannedRun, ...] = ()
 
     @property
     def name(self) -> str:
-        return self.suite.name
+        """The suite's name, with the point where the suite has axes."""
+        return f"{self.suite.name}[{self.point.label}]" if self.point.label else self.suite.name
 
     @property
     def audits(self) -> dict[str, Audit | None]:
@@ -88,8 +110,13 @@ class SuitePlan:
         return {name: ready[name].audits.get(self.name) if name in ready else None for name in self.preparations}
 
     @property
+    def everything(self) -> tuple[PlannedRun, ...]:
+        """All that can be carried out by now, trials first."""
+        return (*self.trials, *self.runs)
+
+    @property
     def provenance(self) -> Provenance:
-        return self.runs[0].spec.provenance
+        return (self.everything or self.to_come)[0].spec.provenance
 
     @property
     def standin(self) -> bool:
@@ -99,31 +126,56 @@ class SuitePlan:
     @property
     def cells(self) -> tuple[Cell, ...]:
         """Every planned (data set, task, backbone, method), methods in the suite's order, the twin among them."""
+        return self._cells_of([method.name for method in self.suite.methods])
+
+    @property
+    def control_cells(self) -> tuple[Cell, ...]:
+        """The same of the negative controls."""
+        return self._cells_of(list(self.controls))
+
+    @property
+    def teachers(self) -> frozenset[str]:
+        """Ids of the runs whose networks other runs of the plan learn from."""
+        return frozenset(teacher.id for run in self.everything for teacher in run.spec.teachers)
+
+    def _cells_of(self, methods: Sequence[str]) -> tuple[Cell, ...]:
         every = (
-            Cell(dataset.name, task, backbone.name, method.name)
+            Cell(dataset.name, task, backbone.name, method)
             for backbone in self.suite.backbones
             for dataset in self.suite.datasets
             for task in self.suite.tasks_of(dataset)
-            for method in self.suite.methods
+            for method in methods
         )
-        return tuple(cell for cell in every if self.runs_of(cell) and self.runs_of(self.twin_of(cell)))
+        return tuple(cell for cell in every if self.is_planned(cell) and self.is_planned(self.twin_of(cell)))
 
     def twin_of(self, cell: Cell) -> Cell:
         """The single-task cell that a cell is compared with."""
         return replace(cell, method=self.suite.twin.name)
 
+    def is_planned(self, cell: Cell) -> bool:
+        """Whether the plan is about a cell, be it that its runs wait for trials."""
+        return bool(self.runs_of(cell) or self.absence_of(cell))
+
     def runs_of(self, cell: Cell) -> dict[int, PlannedRun]:
-        """The run of each seed that holds a cell's predictions."""
-        return self._by_cell.get((cell.backbone, cell.method, cell.dataset, cell.task)) or self._by_cell.get(
-            (cell.backbone, cell.method, None, None), {}
-        )
+        """The run of each seed that holds a cell's predictions; none while they wait for trials."""
+        return next((self._by_slot[slot] for slot in _slots_of(cell) if slot in self._by_slot), {})
+
+    def absence_of(self, cell: Cell) -> str:
+        """Why a planned cell has no runs; empty where it has."""
+        return next((self.searches[slot].absence for slot in _slots_of(cell) if slot in self.searches), "")
 
     @cached_property
-    def _by_cell(self) -> dict[tuple[str, str, str | None, str | None], dict[int, PlannedRun]]:
-        found: dict[tuple[str, str, str | None, str | None], dict[int, PlannedRun]] = {}
+    def _by_slot(self) -> dict[Slot, dict[int, PlannedRun]]:
+        found: dict[Slot, dict[int, PlannedRun]] = {}
         for run in self.runs:
-            found.setdefault((run.backbone, run.method, run.dataset, run.task), {})[run.seed] = run
+            found.setdefault(Slot(run.backbone, run.method, run.dataset, run.task), {})[run.seed] = run
         return found
+
+
+def _slots_of(cell: Cell) -> tuple[Slot, ...]:
+    """Slots that may hold a cell's predictions; a method has one of them."""
+    about = ((cell.dataset, cell.task), (None, cell.task), (None, None))
+    return tuple(Slot(cell.backbone, cell.method, dataset, task) for dataset, task in about)
 
 
 def find_preparations(
@@ -173,39 +225,151 @@ def plan(
     seeds: int | None = None,
     limit: int | None = None,
     only: Sequence[str] = (),
+    controls: bool = False,
+    store: RecordStore | None = None,
 ) -> tuple[SuitePlan, ...]:
-    """Plan a suite, or the suites it includes. The data sets must be prepared, stand-ins need not be.
+    """Plan a suite, or the suites it includes, at every point of its axes.
 
-    `only` keeps runs whose backbone, method, data set or task has one of these names, and the twins they need.
-    Raises `SpecError`, `UnknownName` or `DataError`.
+    The data sets must be prepared, stand-ins need not be. `controls` adds negative controls of every coupled method.
+    `only` keeps runs whose backbone, method, data set or task has one of these names, and the twins they need. Where
+    the budget tunes, what came of trials is read from `store`; without one, none has been made. Raises `SpecError`,
+    `UnknownName`, `DataError` or `UsageError`.
     """
+    score_of = scores_in(store) if store is not None else _not_tried
     plans = []
     for suite in checked_suite(catalog, name, budget=budget):
         preparations = find_preparations(catalog, suite)
-        plans.append(_plan_suite(catalog, suite, preparations, seeds or suite.budget.seeds, limit))
+        known = {name: _known_of(preparation) for name, preparation in preparations.items()}
+        matrices = _matrices(catalog, suite, preparations)
+        for point in suite.spec.points:
+            plans.append(
+                _plan_point(suite, point, preparations, known, matrices, seeds, limit, score_of, controls=controls)
+            )
+    if controls and not any(one.controls for one in plans):
+        raise UsageError(
+            f"suite '{name}' has no method that couples tasks by their relatedness, so there is nothing to control",
+            hint="leave out --controls, or add a coupled method to the suite",
+        )
     return _only(name, plans, only) if only else tuple(plans)
 
 
-def _plan_suite(
-    catalog: Catalog, suite: ResolvedSuite, preparations: Mapping[str, Preparation], seeds: int, limit: int | None
+def _plan_point(
+    suite: ResolvedSuite,
+    point: Point,
+    preparations: Mapping[str, Preparation],
+    known: Mapping[str, tuple[int, str]],
+    matrices: tuple[RunRelatedness, ...],
+    seeds: int | None,
+    limit: int | None,
+    score_of: ScoreOf,
+    *,
+    controls: bool,
 ) -> SuitePlan:
-    known = {name: _known_of(preparation) for name, preparation in preparations.items()}
-    sizes = {name: min(size, limit) if limit else size for name, (size, _) in known.items()}
+    sources = _sources(suite, point, preparations, known)
+    sizes = {name: _size(known[name][0], source, limit) for name, source in sources.items()}
     shares = allocate(suite.budget.batch, sizes)
-    sources = {
-        dataset.name: RunSource(
+    allotted = {name: source.model_copy(update={"batch": shares[name]}) for name, source in sources.items()}
+    wanted = suite_controls(suite.methods) if controls else ()
+    extended = replace(suite, methods=(*suite.methods, *(control.method for control in wanted)))
+    by_name = {control.name: control for control in wanted}
+    recipe = _recipe(suite, sum(sizes.values()), limit)
+    assembly = Assembly(extended, allotted, recipe, matrices, limit, by_name)
+    numbers = tuple(range(seeds or suite.budget.seeds))
+    made = SuitePlan(suite, point, numbers, limit, (), preparations, matrices, by_name)
+    return _with_runs(made, assembly) if suite.budget.tuning is None else _tuned(made, assembly, score_of)
+
+
+def _with_runs(made: SuitePlan, assembly: Assembly) -> SuitePlan:
+    """All runs of a plan, with every setting as the specs say."""
+    return replace(
+        made,
+        runs=tuple(
+            _planned(made, slot, seed, assembly.spec(slot, seed)) for seed in made.seeds for slot in assembly.slots
+        ),
+    )
+
+
+def _tuned(made: SuitePlan, assembly: Assembly, score_of: ScoreOf) -> SuitePlan:
+    """Trials of all slots, and the runs of those whose trials have all ended, with what was chosen."""
+    tuning = made.suite.budget.tuning
+    assert tuning is not None
+    if len(made.seeds) > FIRST_TRIAL_SEED:
+        raise UsageError(
+            f"with {len(made.seeds)} seeds some would be those of trials, which count from {FIRST_TRIAL_SEED}",
+            hint=f"ask for at most {FIRST_TRIAL_SEED} seeds, or for a budget without `tuning`",
+        )
+    found = searches(assembly, tuning, score_of)
+    chosen = settings_of(found)
+    trials: dict[str, PlannedRun] = {}
+    for search in found.values():
+        for run in (*search.teachers, *search.trials):
+            trials.setdefault(run.spec.id, _planned(made, run.slot, run.trial.seed, run.spec, run.trial))
+    runs, to_come = [], []
+    for seed in made.seeds:
+        for slot, search in found.items():
+            if slot in chosen:
+                runs.append(_planned(made, slot, seed, assembly.spec(slot, seed, chosen[slot], chosen)))
+            elif search.state == "searching":
+                to_come.append(_planned(made, slot, seed, assembly.spec(slot, seed)))
+    for slot, search in found.items():
+        unknown = _planned(
+            made, slot, FIRST_TRIAL_SEED, assembly.spec(slot, FIRST_TRIAL_SEED), Trial({}, FIRST_TRIAL_SEED)
+        )
+        to_come += [unknown] * (search.total - len(search.trials) if search.state == "searching" else 0)
+    return replace(made, runs=tuple(runs), searches=found, trials=tuple(trials.values()), to_come=tuple(to_come))
+
+
+def _planned(made: SuitePlan, slot: Slot, seed: int, spec: RunSpec, trial: Trial | None = None) -> PlannedRun:
+    return PlannedRun(made.name, slot.backbone, slot.method, seed, slot.dataset, slot.task, spec, trial)
+
+
+def _not_tried(spec: RunSpec) -> None:
+    """What came of a trial where nothing is recorded."""
+
+
+def _sources(
+    suite: ResolvedSuite,
+    point: Point,
+    preparations: Mapping[str, Preparation],
+    known: Mapping[str, tuple[int, str]],
+) -> dict[str, RunSource]:
+    """The data sets as joint runs take them; what each has of a batch is not told yet."""
+    found = {}
+    for dataset in suite.datasets:
+        tasks = suite.tasks_of(dataset)
+        annotated = {task: dataset.tasks[task].annotated for task in tasks}
+        found[dataset.name] = RunSource(
             dataset=dataset.name,
             data=known[dataset.name][1],
             standin=preparations[dataset.name].copy is None,
-            tasks=suite.tasks_of(dataset),
-            batch=shares[dataset.name],
+            tasks=tasks,
+            batch=0,
+            possible={
+                task: labels
+                for task, labels in annotated.items()
+                if labels is not None and set(labels) != set(suite.tasks[task].labels)
+            },
+            shown=_shown(dataset.name, tasks, point),
         )
-        for dataset in suite.datasets
-    }
-    matrices = _matrices(catalog, suite, preparations)
-    parts = _Parts(suite, sources, _recipe(suite, sum(sizes.values()), limit), matrices, limit)
-    runs = [run for seed in range(seeds) for run in parts.runs_of_seed(seed)]
-    return SuitePlan(suite, tuple(range(seeds)), limit, tuple(runs), preparations)
+    return found
+
+
+def _shown(dataset: str, tasks: tuple[str, ...], point: Point) -> dict[str, ShownLabels]:
+    """What a point of the axes leaves of a data set's labels; nothing where all are shown."""
+    fractions = {task: point.label_fraction.get(f"{dataset}/{task}", 1.0) for task in tasks}
+    thinned = point.overlap is not None and len(tasks) > 1
+    if not thinned and all(fraction == 1 for fraction in fractions.values()):
+        return {}
+    shown = (
+        windows(tasks, point.overlap) if thinned and point.overlap is not None else {t: ShownLabels() for t in tasks}
+    )
+    return {task: part.model_copy(update={"fraction": fractions[task]}) for task, part in shown.items()}
+
+
+def _size(images: int, source: RunSource, limit: int | None) -> int:
+    """Training images of a data set that a run sees."""
+    limited = min(images, limit) if limit else images
+    return max(shown_count(limited, source.shown), 1) if source.shown else limited
 
 
 def _known_of(preparation: Preparation) -> tuple[int, str]:
@@ -236,89 +400,20 @@ def _matrices(
     real = any(preparation.copy is not None for preparation in preparations.values())
     found = []
     for spec in suite.relatedness:
-        classes, second = suite.tasks[spec.class_task], suite.tasks[spec.second_task]
+        source = None
         if spec.origin.type == "estimated":
             source = preparations.get(spec.origin.dataset) or estimation_source(
                 catalog, spec.origin.dataset, real=real, image_size=suite.budget.image_size
             )
-            covered, matrix = estimated_matrix(spec, classes, second, source)
-        else:
-            rows, covered = spec.probabilities or {}, spec.covered
-            matrix = tuple(tuple(rows[c].get(label, spec.unlisted) for label in covered) for c in classes.labels)
-        found.append(
-            RunRelatedness(
-                name=spec.name, class_task=spec.class_task, second_task=spec.second_task, covered=covered, matrix=matrix
-            )
-        )
+        found.append(run_relatedness(spec, suite.tasks[spec.first_task], suite.tasks[spec.second_task], source))
     return tuple(found)
-
-
-class _Parts:
-    """The parts that runs of one suite are put together from; each is made once and shared."""
-
-    def __init__(
-        self,
-        suite: ResolvedSuite,
-        sources: Mapping[str, RunSource],
-        recipe: RunRecipe,
-        matrices: tuple[RunRelatedness, ...],
-        limit: int | None,
-    ) -> None:
-        self.suite, self.sources, self.recipe, self.matrices, self.limit = suite, sources, recipe, matrices, limit
-        self.tasks = {
-            name: RunTask(name=name, **{key: getattr(task, key) for key in ("type", "labels", "metrics", "primary")})
-            for name, task in suite.tasks.items()
-        }
-        self.backbones: dict[str, RunBackbone] = {b.name: run_backbone(b) for b in suite.backbones}
-        self.terms = {method.name: tuple(_terms(method)) for method in suite.methods}
-        self.coupled = {
-            method.name: any(load_part(TERMS, term.name, "term").NEEDS_RELATEDNESS for term in method.terms)
-            for method in suite.methods
-        }
-        self.codes = {m: part_fingerprint(METRICS, m) for task in suite.tasks.values() for m in task.metrics}
-
-    def runs_of_seed(self, seed: int) -> Iterable[PlannedRun]:
-        """Twins first, so that verdicts can be given as early as possible."""
-        for backbone in self.backbones:
-            for dataset in self.suite.datasets:
-                for task in self.suite.tasks_of(dataset):
-                    source = self.sources[dataset.name].model_copy(update={"tasks": (task,)})
-                    spec = self._spec(self.suite.twin, backbone, (source,), (task,), seed)
-                    yield PlannedRun(self.suite.name, backbone, self.suite.twin.name, seed, dataset.name, task, spec)
-            for method in self.suite.joint:
-                spec = self._spec(method, backbone, tuple(self.sources.values()), tuple(self.tasks), seed)
-                yield PlannedRun(self.suite.name, backbone, method.name, seed, None, None, spec)
-
-    def _spec(
-        self, method: MethodSpec, backbone: str, sources: tuple[RunSource, ...], tasks: tuple[str, ...], seed: int
-    ) -> RunSpec:
-        metrics = {metric for task in tasks for metric in self.tasks[task].metrics}
-        return RunSpec(
-            method=method.name,
-            type=method.type,
-            terms=self.terms[method.name],
-            backbone=self.backbones[backbone],
-            recipe=self.recipe,
-            sources=sources,
-            tasks=tuple(self.tasks[task] for task in tasks),
-            relatedness=self.matrices if self.coupled[method.name] else (),
-            metrics={metric: self.codes[metric] for metric in sorted(metrics)},
-            seed=seed,
-            limit=self.limit,
-        )
-
-
-def _terms(method: MethodSpec) -> Iterable[RunTerm]:
-    for term in method.terms:
-        options = read_options(load_part(TERMS, term.name, "term").Options, term.options)
-        yield RunTerm(name=term.name, options=options.model_dump(mode="json"), code=part_fingerprint(TERMS, term.name))
 
 
 def _only(name: str, plans: Sequence[SuitePlan], names: Sequence[str]) -> tuple[SuitePlan, ...]:
     """What is left of some plans; those of which nothing is left are dropped."""
     groups = {
         "backbone": {backbone.name for plan in plans for backbone in plan.suite.backbones},
-        "method": {method.name for plan in plans for method in plan.suite.methods},
+        "method": {name for plan in plans for name in (*(m.name for m in plan.suite.methods), *plan.controls)},
         "dataset": {dataset.name for plan in plans for dataset in plan.suite.datasets},
         "task": {task for plan in plans for task in plan.suite.tasks},
     }
@@ -327,25 +422,39 @@ def _only(name: str, plans: Sequence[SuitePlan], names: Sequence[str]) -> tuple[
         if one not in known:
             raise UnknownName("backbone, method, data set or task", one, known)
     wanted = {kind: members & set(names) for kind, members in groups.items()}
-    found = []
-    for plan in plans:
-        is_wanted = [_is_wanted(run, wanted, plan.suite.twin.name) for run in plan.runs]
-        left_out = (run for run, kept in zip(plan.runs, is_wanted, strict=True) if not kept)
-        if any(is_wanted):
-            found.append(replace(plan, runs=tuple(compress(plan.runs, is_wanted)), left_out=tuple(left_out)))
+    found = [one for one in (_part_of(plan, wanted) for plan in plans) if one.everything or one.to_come]
     if not found:
         raise UsageError(f"nothing of suite '{name}' is left by --only {' '.join(names)}")
     return tuple(found)
 
 
-def _is_wanted(run: PlannedRun, wanted: Mapping[str, set[str]], twin: str) -> bool:
+def _part_of(plan: SuitePlan, wanted: Mapping[str, set[str]]) -> SuitePlan:
+    """What is wanted of a plan."""
+
+    def kept(runs: Sequence[PlannedRun]) -> tuple[PlannedRun, ...]:
+        return tuple(run for run in runs if _is_wanted(plan.suite, run.slot, wanted))
+
+    runs, trials = kept(plan.runs), kept(plan.trials)
+    chosen = {run.spec.id for run in (*runs, *trials)}
+    return replace(
+        plan,
+        runs=runs,
+        trials=trials,
+        to_come=kept(plan.to_come),
+        searches={slot: one for slot, one in plan.searches.items() if _is_wanted(plan.suite, slot, wanted)},
+        left_out=tuple(run for run in plan.everything if run.spec.id not in chosen),
+    )
+
+
+def _is_wanted(suite: ResolvedSuite, slot: Slot, wanted: Mapping[str, set[str]]) -> bool:
     """Names of one kind are alternatives, kinds go together; twins stay, or nothing could be judged."""
-    if wanted["backbone"] and run.backbone not in wanted["backbone"]:
+    if wanted["backbone"] and slot.backbone not in wanted["backbone"]:
         return False
-    if wanted["method"] and run.method not in (*wanted["method"], twin):
+    if wanted["method"] and slot.method not in (*wanted["method"], suite.twin.name):
         return False
     return any(
-        (not wanted["dataset"] or source.dataset in wanted["dataset"])
-        and (not wanted["task"] or wanted["task"] & set(source.tasks))
-        for source in run.spec.sources
+        (not wanted["dataset"] or dataset.name in wanted["dataset"])
+        and (not wanted["task"] or wanted["task"] & {slot.task or task for task in suite.tasks_of(dataset)})
+        for dataset in suite.datasets
+        if slot.dataset in (None, dataset.name) and (slot.task is None or slot.task in suite.tasks_of(dataset))
     )

@@ -2,6 +2,7 @@
 
     <results>/runs/<real|standin|limited>/<run id>/record.json
     <results>/runs/<real|standin|limited>/<run id>/<data set>.<task>.parquet   per-sample test predictions
+    <results>/runs/.networks/<run id>.safetensors                              networks that other runs learn from
     <results>/runs/.work/<run id>/                                             what an unfinished run needs to go on
     <results>/runs/.locks/<run id>.lock
 
@@ -14,10 +15,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -28,9 +29,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.data.labels import Names
 from bench.errors import RecordError
+from bench.methods.training_labels import LabelChange
 from bench.specs.run import Provenance, RunSpec
 
-RECORD_VERSION = 1
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RECORD_VERSION = 2
 RECORD = "record.json"
 FailureKind = Literal["diverged", "infrastructure", "error"]
 
@@ -64,17 +69,26 @@ class PredictionFile(_Part):
 
 
 class Cost(_Part):
-    """What a run took: steps, training images (repeats counted), seconds by phase, parameters of the network."""
+    """What a run took: steps, training images (repeats counted), seconds by phase, parameters of the network.
+
+    `gradient_bytes`: memory that a balancer held for gradients of single tasks; `peak_memory`: bytes of GPU memory at
+    most, None on a CPU.
+    """
 
     steps: int
     images: int
     seconds: dict[str, float]
     parameters: int
+    gradient_bytes: int = 0
+    peak_memory: int | None = None
     device: str
 
 
 class Record(_Part):
-    """All that is remembered of one run. `scores[data set][task][metric]`."""
+    """All that is remembered of one run.
+
+    `scores[data set][task][metric]`, `label_changes[data set][transform][task]`.
+    """
 
     record_version: int
     id: str
@@ -88,6 +102,7 @@ class Record(_Part):
     failure: Failure | None = None
     scores: dict[str, dict[str, dict[str, Score]]] = {}
     predictions: tuple[PredictionFile, ...] = ()
+    label_changes: dict[str, dict[str, dict[str, LabelChange]]] = {}
     curve: tuple[dict[str, Any], ...] = ()
     selected_step: int | None = None
     validation_score: float | None = None
@@ -115,6 +130,20 @@ class RecordStore:
     def checkpoint(self, run: RunSpec) -> Path:
         return self.work_folder(run) / "checkpoint.safetensors"
 
+    def network(self, run_id: str) -> Path:
+        """Where the network that a run ended with is kept, if other runs learn from it."""
+        return self.root / ".networks" / f"{run_id}.safetensors"
+
+    def keep_network(self, run_id: str, state: Mapping[str, Tensor]) -> None:
+        """Keep a network for runs that learn from it."""
+        file = self.network(run_id)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".{run_id}.{os.getpid()}.tmp")
+        from safetensors.torch import save_file  # torch is not needed to read records
+
+        save_file({name: value.detach().cpu().contiguous().clone() for name, value in state.items()}, temporary)
+        os.replace(temporary, file)
+
     def lock(self, run: RunSpec) -> FileLock:
         """Held by the process that carries the run out."""
         folder = self.root / ".locks"
@@ -134,6 +163,10 @@ class RecordStore:
                 yield read_record(entry)
             except RecordError:
                 continue
+
+    def clear_work(self, run: RunSpec) -> None:
+        """Forget what an unfinished run left."""
+        shutil.rmtree(self.work_folder(run), ignore_errors=True)
 
     def set_aside(self, run: RunSpec) -> Path:
         """Move a record that cannot be read out of the way; nothing is deleted."""
@@ -159,7 +192,7 @@ class RecordStore:
             shutil.rmtree(final)
         os.replace(made, final)
         if record.failure is None or record.failure.kind == "diverged":  # any other is retried from its checkpoint
-            shutil.rmtree(work, ignore_errors=True)
+            self.clear_work(record.run)
         return complete
 
 

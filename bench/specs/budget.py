@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.specs.model import Frozen, PositiveInt, Share, Spec
+from bench.specs.model import AllDifferent, Frozen, PositiveInt, Share, Spec
+
+OF_EVERY_METHOD = ("learning_rate", "weight_decay")
+"""What a tuning may vary whatever the method is; everything else is `<part>.<option>` of methods with that part."""
 
 
 class Batch(Frozen):
@@ -48,8 +51,70 @@ class Augmentation(Frozen):
     color: Share = Field(default=0.0, description="Largest relative change of brightness, contrast and saturation.")
 
 
+class Range(Frozen):
+    """All numbers from `low` to `high`, equally likely; with `log`, their logarithms are."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.low >= self.high:
+            raise PydanticCustomError(
+                "high", "must be above `low` ({low})", {"low": f"{self.low:g}", "found": self.high}
+            )
+        if self.log and self.low <= 0:
+            raise PydanticCustomError("low", "has no logarithm ({low}); `log` needs numbers above 0", {"low": self.low})
+        return self
+
+
+Values = Annotated[tuple[float, ...], Field(min_length=1), AllDifferent]
+Tunable = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")]
+
+
+def _kind_of_choice(given: Any) -> str:
+    return "range" if isinstance(given, dict | Range) else "values"
+
+
+Choice = Annotated[Annotated[Range, Tag("range")] | Annotated[Values, Tag("values")], Discriminator(_kind_of_choice)]
+
+
+class Tuning(Frozen):
+    """What is tried for every method and every single-task twin before it is run; all get the same number of trials.
+
+    `space`: `learning_rate`, `weight_decay`, or `<part>.<option>` of a method's term, label transform or balancer, with
+    a list of values or a range. A `grid` tries every combination of lists; `random` and `tpe` make `trials` trials
+    (Bergstra and Bengio, JMLR 2012; Bergstra et al., NeurIPS 2011) by Optuna, which must be installed.
+    """
+
+    space: Annotated[dict[Tunable, Choice], Field(min_length=1)]
+    search: Literal["grid", "random", "tpe"] = "grid"
+    trials: PositiveInt | None = Field(default=None, description="Trials each; a grid has as many as it has places.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        shared = [self.space[name] for name in OF_EVERY_METHOD if name in self.space]
+        if not any(isinstance(choice, Range) or len(choice) > 1 for choice in shared):
+            raise PydanticCustomError(
+                "space",
+                "needs a choice of `learning_rate` or `weight_decay`: else single-task twins have nothing to choose, "
+                "and methods with options of their own are favoured",
+            )
+        if self.search != "grid" and self.trials is None:
+            raise PydanticCustomError("search", "`{search}` needs the number of `trials`", {"search": self.search})
+        if self.search == "grid" and self.trials is not None:
+            raise PydanticCustomError("trials", "a grid has as many as it has places; leave it out, or set `search`")
+        if self.search == "grid" and any(isinstance(choice, Range) for choice in self.space.values()):
+            raise PydanticCustomError("space", "a range has no places for a grid; list values, or set `search`")
+        return self
+
+
 class BudgetSpec(Spec):
-    """What every run of a suite may spend. Either `steps` or `epochs` (passes over all data sets together)."""
+    """What every run of a suite may spend. Either `steps` or `epochs` (passes over all data sets together).
+
+    With `tuning`, trials come first; what does best on validation replaces the values given here.
+    """
 
     kind: Literal["budget"] = "budget"
     steps: PositiveInt | None = None
@@ -65,6 +130,7 @@ class BudgetSpec(Spec):
         default=1, description="Evenly spaced looks at validation; the best model is kept."
     )
     checkpoint_every: PositiveInt = Field(default=200, description="Steps between checkpoints; no effect on results.")
+    tuning: Tuning | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

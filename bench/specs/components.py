@@ -1,46 +1,69 @@
 """Parts that modules implement (layouts, stand-in generators, loss terms, metrics): one module, one part.
 
-A part is found by the name of its module in a package of ours; nothing is registered and nothing is imported
-before it is asked for. What a module must hold is said in the docstring of its package.
+A part is found by the name of its module in a package of ours, or by an entry point that another distribution declares
+in the group of that package's name; nothing is imported before it is asked for. What a module must hold is said in the
+docstring of the package. In another's pyproject.toml:
+
+    [project.entry-points."bench.methods.terms"]
+    my_term = "my_package.my_term"
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import pkgutil
 from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from bench.errors import UnknownName
+from bench.errors import UnknownName, UsageError
 from bench.specs.fingerprint import fingerprint, source_fingerprint
 
 Options = TypeVar("Options", bound=BaseModel)
 
 
 def part_names(package: str) -> tuple[str, ...]:
-    """Names of the parts in a package, without importing them."""
-    paths = importlib.import_module(package).__path__
-    return tuple(sorted(info.name for info in pkgutil.iter_modules(paths) if _is_part(info.name)))
+    """Names of the parts of a package, ours and those of other distributions, without importing them."""
+    return tuple(sorted({*_own_names(package), *_foreign(package)}))
 
 
 def load_part(package: str, name: str, what: str) -> ModuleType:
-    """Import one part. Raises `UnknownName` with the nearest that exists."""
-    known = part_names(package)
-    if name not in known:
-        raise UnknownName(what, name, known)
-    return importlib.import_module(f"{package}.{name}")
+    """Import one part. Raises `UnknownName` with the nearest that exists, `UsageError` for a plug-in that is broken."""
+    if name in _own_names(package):
+        return importlib.import_module(f"{package}.{name}")
+    found = _foreign(package).get(name)
+    if found is None:
+        raise UnknownName(what, name, part_names(package))
+    try:
+        return importlib.import_module(found.module)
+    except Exception as error:  # anything may go wrong in code that is not ours; it must be told as theirs
+        raise UsageError(
+            f"{what} '{name}' comes from {_origin(found)}, which cannot be imported: {type(error).__name__}: {error}",
+            hint="mend or uninstall that package",
+        ) from error
 
 
 def part_fingerprint(package: str, name: str) -> str:
-    """Fingerprint of a part's source code and of the code that all parts of the package share; nothing is imported."""
-    folder = Path(next(iter(importlib.import_module(package).__path__)))
-    shared = sorted(folder.glob("_[!_]*.py"))
-    return fingerprint([source_fingerprint(file) for file in (folder / f"{name}.py", *shared)])
+    """Fingerprint of a part's source code and of the code that all parts of the package share; nothing is imported.
+
+    Of a part from another distribution, the fingerprint of its module's file and the distribution's version.
+    """
+    if name in _own_names(package):
+        folder = Path(next(iter(importlib.import_module(package).__path__)))
+        shared = sorted(folder.glob("_[!_]*.py"))
+        return fingerprint([source_fingerprint(file) for file in (folder / f"{name}.py", *shared)])
+    found = _foreign(package)[name]
+    spec = importlib.util.find_spec(found.module)
+    if spec is None or spec.origin is None:
+        raise UsageError(f"'{name}' comes from {_origin(found)}, which has no module '{found.module}'")
+    return fingerprint([source_fingerprint(Path(spec.origin)), found.dist.version if found.dist else ""])
 
 
 def read_options(model: type[Options], options: Mapping[str, Any]) -> Options:
@@ -48,5 +71,17 @@ def read_options(model: type[Options], options: Mapping[str, Any]) -> Options:
     return model.model_validate_json(json.dumps(dict(options)))
 
 
-def _is_part(name: str) -> bool:
-    return not name.startswith("_")
+def _own_names(package: str) -> tuple[str, ...]:
+    paths = importlib.import_module(package).__path__
+    return tuple(info.name for info in pkgutil.iter_modules(paths) if not info.name.startswith("_"))
+
+
+@cache
+def _foreign(package: str) -> dict[str, EntryPoint]:
+    """Parts of other distributions by name; a name of ours cannot be taken over."""
+    own = _own_names(package)
+    return {entry.name: entry for entry in entry_points(group=package) if entry.name not in own}
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"the package '{entry.dist.name}' {entry.dist.version}" if entry.dist else f"'{entry.value}'"

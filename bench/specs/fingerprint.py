@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-FINGERPRINT_VERSION = 1
+FINGERPRINT_VERSION = 2
 """Raised when the harness itself changes in a way that changes numbers; old results are then not comparable."""
 
 LENGTH = 16

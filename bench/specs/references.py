@@ -5,7 +5,7 @@ Nothing here reads data or imports a model; what modules say of their own option
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,6 +22,9 @@ from bench.specs.suite import SuiteSpec
 from bench.specs.task import TaskSpec
 
 AnySpec = TypeVar("AnySpec", bound=Spec)
+
+Rows = Mapping[str, Mapping[str, float]]
+"""Probabilities by labels of the first and of the second task."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ class ResolvedSuite:
         return next(method for method in self.methods if method.type == "single")
 
     @property
-    def joint(self) -> tuple[MethodSpec, ...]:
-        return tuple(method for method in self.methods if method.type == "joint")
+    def compared(self) -> tuple[MethodSpec, ...]:
+        """The methods that are judged against the twin."""
+        return tuple(method for method in self.methods if method.type != "single")
 
     def tasks_of(self, dataset: DatasetSpec) -> tuple[str, ...]:
         """Tasks of the suite that a data set annotates, in the suite's order."""
@@ -194,35 +198,80 @@ class ReferenceCheck:
                 self._complain(document, place, f"a code of a multilabel task means present or absent{near}")
 
     def _relatedness(self, spec: RelatednessSpec, document: Document) -> None:
-        classes = self._named(TaskSpec, spec.class_task, document, ("class_task",))
+        first = self._named(TaskSpec, spec.first_task, document, ("first_task",))
         second = self._named(TaskSpec, spec.second_task, document, ("second_task",))
         if isinstance(spec.origin, Estimated):
             self._estimated_from(spec, spec.origin, document)
-        if classes is None or second is None:
+        if first is None or second is None:
             return
-        if classes.type != "multiclass":
-            self._complain(document, ("class_task",), f"task '{classes.name}' is {classes.type}, not multiclass")
+        if first.type == "multiclass":
+            self._class_rows(spec, first, second, document)
+        elif second.type == "multilabel":
+            self._attribute_rows(spec, first, second, document)
+        else:
+            message = f"task '{first.name}' is multilabel, not multiclass; make '{second.name}' the first task"
+            self._complain(document, ("first_task",), message)
+
+    def _class_rows(self, spec: RelatednessSpec, first: TaskSpec, second: TaskSpec, document: Document) -> None:
+        """Rows of a class task are complete: each class says something of every covered label."""
+        if spec.given_absent is not None:
+            message = f"is for a multilabel first task; '{first.name}' is multiclass"
+            self._complain(document, ("given_absent",), message, at_key=True)
+        if isinstance(spec.origin, Estimated) and "least_difference" in spec.origin.model_fields_set:
+            message = f"is for a multilabel first task; '{first.name}' is multiclass"
+            self._complain(document, ("origin", "least_difference"), message, at_key=True)
+        if spec.probabilities is None:
             return
-        rows = spec.probabilities
-        if rows is None:
-            return
-        self._known_labels(((c, ("probabilities", c)) for c in rows), classes, document, at_key=True)
-        for label in classes.labels:
-            if label not in rows:
+        self._known_cells("probabilities", spec.probabilities, first, second, document)
+        for label in first.labels:
+            if label not in spec.probabilities:
                 message = f"no row for the class '{label}'; an empty row `{label}: {{}}` says that nothing is listed"
                 self._complain(document, ("probabilities",), message)
-        for label, row in rows.items():
-            cells = ((name, ("probabilities", label, name)) for name in row)
-            self._known_labels(cells, second, document, at_key=True)
-            if second.type == "multiclass" and abs(sum(row.values()) - 1) > 1e-3:
+        if second.type != "multiclass":
+            return
+        for label, row in spec.probabilities.items():
+            if abs(sum(row.values()) - 1) > 1e-3:
                 message = f"probabilities of a class task must sum to 1 in each row (here {sum(row.values()):g})"
                 self._complain(document, ("probabilities", label), message)
-        if second.type == "multiclass" and spec.unlisted:
+        if spec.unlisted:
             self._complain(document, ("unlisted",), "rows over a class task are complete; leave out `unlisted`")
+
+    def _attribute_rows(self, spec: RelatednessSpec, first: TaskSpec, second: TaskSpec, document: Document) -> None:
+        """Cells of an attribute task stand for themselves, each with what holds where the attribute is absent."""
+        if "unlisted" in spec.model_fields_set:
+            message = "only listed pairs of attributes are related; leave out `unlisted`"
+            self._complain(document, ("unlisted",), message, at_key=True)
+        if spec.probabilities is None:
+            return
+        self._known_cells("probabilities", spec.probabilities, first, second, document)
+        if spec.given_absent is None:
+            message = (
+                f"'{first.name}' is multilabel, so `given_absent` is needed too: the same cells where the row's label "
+                "is absent"
+            )
+            self._complain(document, ("probabilities",), message, at_key=True)
+            return
+        self._known_cells("given_absent", spec.given_absent, first, second, document)
+        self._all_listed("given_absent", spec.given_absent, "probabilities", spec.probabilities, document)
+        self._all_listed("probabilities", spec.probabilities, "given_absent", spec.given_absent, document)
+
+    def _known_cells(self, key: str, rows: Rows, first: TaskSpec, second: TaskSpec, document: Document) -> None:
+        """Whether rows and cells are labels of the two tasks."""
+        self._known_labels(((label, (key, label)) for label in rows), first, document, at_key=True)
+        for label, row in rows.items():
+            self._known_labels(((name, (key, label, name)) for name in row), second, document, at_key=True)
+
+    def _all_listed(self, key: str, rows: Rows, other: str, others: Rows, document: Document) -> None:
+        """Whether each cell of `rows` is among `others` too."""
+        for label, row in rows.items():
+            for name in row:
+                if name not in others.get(label, {}):
+                    message = f"`{other}` has no such cell; both have the same"
+                    self._complain(document, (key, label, name), message, at_key=True)
 
     def _estimated_from(self, spec: RelatednessSpec, origin: Estimated, document: Document) -> None:
         dataset = self._named(DatasetSpec, origin.dataset, document, ("origin", "dataset"))
-        for task in (spec.class_task, spec.second_task):
+        for task in (spec.first_task, spec.second_task):
             if dataset is not None and task not in dataset.tasks:
                 message = f"data set '{dataset.name}' does not annotate '{task}'{did_you_mean(task, dataset.tasks)}"
                 self._complain(document, ("origin", "dataset"), message)
@@ -238,15 +287,31 @@ class ReferenceCheck:
         if tasks is not None:
             self._related(related, suite, tasks, document)
             self._margins(suite, tasks, document)
+            self._axes(suite, datasets, tasks, document)
         self._all_named(BackboneSpec, suite.backbones, document, "backbones")
         self._twin(self._all_named(MethodSpec, suite.methods, document, "methods"), suite, document)
         self._named(BudgetSpec, suite.budget or "", document, ("budget",))
+
+    def _axes(
+        self, suite: SuiteSpec, datasets: list[DatasetSpec], tasks: dict[str, TaskSpec], document: Document
+    ) -> None:
+        if suite.axes is None:
+            return
+        annotated = [[f"{dataset.name}/{task}" for task in tasks if task in dataset.tasks] for dataset in datasets]
+        if suite.axes.overlap is not None and not any(len(cells) > 1 for cells in annotated):
+            message = "no data set of the suite annotates two of its tasks, so none can overlap"
+            self._complain(document, ("axes", "overlap"), message, at_key=True)
+        known = [cell for cells in annotated for cell in cells]
+        for cell in suite.axes.label_fraction:
+            if cell not in known:
+                message = f"the suite has no data set and task '{cell}'{did_you_mean(cell, known)}"
+                self._complain(document, ("axes", "label_fraction", cell), message, at_key=True)
 
     def _related(
         self, related: list[RelatednessSpec], suite: SuiteSpec, tasks: dict[str, TaskSpec], document: Document
     ) -> None:
         for spec in related:
-            for task in (spec.class_task, spec.second_task):
+            for task in (spec.first_task, spec.second_task):
                 if task not in tasks:
                     message = f"relates '{task}', which is not among the suite's tasks{did_you_mean(task, tasks)}"
                     self._complain(document, ("relatedness", suite.relatedness.index(spec.name)), message)

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.specs.backbone import Weights
+from bench.specs.backbone import Option, Weights
 from bench.specs.budget import Augmentation, Optimizer, Schedule
 from bench.specs.fingerprint import FINGERPRINT_VERSION, fingerprint
-from bench.specs.model import Frozen
+from bench.specs.method import MethodType
+from bench.specs.model import Frozen, Share
 from bench.specs.task import TaskType
 
 Provenance = Literal["real", "standin", "limited"]
@@ -26,32 +27,64 @@ class RunTask(Frozen):
     primary: str
 
 
+class ShownLabels(Frozen):
+    """Which training images of a data set show their labels of a task, where a suite thins them out.
+
+    Images are ordered by a hash of their names; those at `start` to `stop` (parts of the whole) may show the label, and
+    of these the share `fraction`, by a second hash. Both are nested: what a smaller part shows, a larger one shows too.
+    """
+
+    start: Share = 0.0
+    stop: Share = 1.0
+    fraction: Share = 1.0
+
+
 class RunSource(Frozen):
-    """A data set's part in a run: `data` is the fingerprint of its store, `batch` its images in each step."""
+    """A data set's part in a run: `data` is the fingerprint of its store, `batch` its images in each step.
+
+    `possible` names, by task, the labels that the data set annotates, where these are not all labels of the task.
+    `shown` says, by task, which training images show their label (left out: all that have one); a single-task twin has
+    the `shown` of all tasks, since images that show none are left out.
+    """
 
     dataset: str
     data: str
     standin: bool
     tasks: tuple[str, ...]
     batch: int
+    possible: dict[str, tuple[str, ...]] = {}
+    shown: dict[str, ShownLabels] = {}
 
 
 class RunRelatedness(Frozen):
-    """A relatedness as a matrix: `matrix[c][s]` = p(second label `covered[s]` | class c), classes in task order."""
+    """A relatedness as a matrix: `matrix[f][s]` = p(second label `covered[s]` | first label f), in task order.
+
+    Where the first task is multilabel, a row tells of images that have its label f, `absent` of images that have not;
+    cells about which nothing is said are None in both.
+    """
 
     name: str
-    class_task: str
+    first_task: str
     second_task: str
     covered: tuple[str, ...]
-    matrix: tuple[tuple[float, ...], ...]
+    matrix: tuple[tuple[float | None, ...], ...]
+    absent: tuple[tuple[float | None, ...], ...] | None = None
 
 
-class RunTerm(Frozen):
-    """A term of the loss with all its options, and the fingerprint of its code."""
+class RunPart(Frozen):
+    """A part of a method (term, label transform, balancer) with all its options, and the fingerprint of its code."""
 
     name: str
     options: dict[str, Any]
     code: str
+
+
+class RunTeacher(Frozen):
+    """A single-task run whose network labels images that lack a label of its task."""
+
+    dataset: str
+    task: str
+    id: str
 
 
 class RunBackbone(Frozen):
@@ -59,7 +92,7 @@ class RunBackbone(Frozen):
 
     name: str
     timm: str
-    options: dict[str, bool | int | float | str | None]
+    options: dict[str, Option]
     weights: Weights | None
     input_size: int | None
 
@@ -83,8 +116,11 @@ class RunSpec(BaseModel):
 
     fingerprint_version: int = FINGERPRINT_VERSION
     method: str
-    type: Literal["single", "joint"]
-    terms: tuple[RunTerm, ...]
+    type: MethodType
+    labels: tuple[RunPart, ...] = ()
+    terms: tuple[RunPart, ...]
+    balancer: RunPart | None = None
+    teachers: tuple[RunTeacher, ...] = ()
     backbone: RunBackbone
     recipe: RunRecipe
     sources: tuple[RunSource, ...]

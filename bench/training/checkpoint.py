@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from bench.errors import InfrastructureError
 
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 
 
 @dataclass
@@ -41,13 +41,20 @@ class State:
 
 
 def save_checkpoint(
-    file: Path, run_id: str, state: State, network: nn.Module, optimizer: Optimizer, scaler: Mapping[str, Any] | None
+    file: Path,
+    run_id: str,
+    state: State,
+    network: nn.Module,
+    balancer: nn.Module,
+    optimizer: Optimizer,
+    scaler: Mapping[str, Any] | None,
 ) -> None:
     """Write a checkpoint atomically. Raises `InfrastructureError` or `OSError` where storage fails."""
     optimizer_state = optimizer.state_dict()
     scalars: dict[str, dict[str, Any]] = {}
     groups: list[dict[str, Any]] = [{} for _ in optimizer_state["param_groups"]]
     tensors = {f"model/{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"balancer/{name}": value for name, value in balancer.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in state.best.items()}
     for number, entries in optimizer_state["state"].items():
         for key, value in entries.items():
@@ -91,9 +98,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    file: Path, run_id: str, network: nn.Module, optimizer: Optimizer
+    file: Path, run_id: str, network: nn.Module, balancer: nn.Module, optimizer: Optimizer
 ) -> tuple[State, Mapping[str, Any] | None] | None:
-    """Restore network, optimiser and random states in place; None if there is no usable checkpoint of this run."""
+    """Restore network, balancer, optimiser and random states in place; None without a usable checkpoint of this run."""
     if not file.is_file():
         return None
     try:
@@ -105,6 +112,7 @@ def load_checkpoint(
     if (header["version"], header["run"]) != (CHECKPOINT_VERSION, run_id):
         return None
     network.load_state_dict(_under("model/", tensors))
+    balancer.load_state_dict(_under("balancer/", tensors))
     entries: dict[int, dict[str, Any]] = {int(n): dict(values) for n, values in header["optimizer"]["scalars"].items()}
     for name, value in _under("optimizer/", tensors).items():
         number, key = name.split("/", 1)

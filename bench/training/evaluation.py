@@ -17,6 +17,7 @@ from torch import nn
 from bench.data.augmentation import to_input
 from bench.data.batches import SourceData
 from bench.data.labels import Names
+from bench.data.store import Store
 from bench.models.network import Normalisation
 from bench.specs.components import load_part
 from bench.specs.run import RunTask
@@ -49,20 +50,8 @@ def predict(
 ) -> list[Predictions]:
     """Run the network over a split of one data set; one result for each task taken from it."""
     rows = source.store.rows(split)
-    mean = torch.tensor(normalisation.mean, device=accelerator.device)
-    std = torch.tensor(normalisation.std, device=accelerator.device)
-    parts: dict[str, list[torch.Tensor]] = {task: [] for task in source.tasks}
-    network.eval()
-    with torch.no_grad():
-        for start in range(0, len(rows), EVALUATION_BATCH):
-            images = torch.from_numpy(source.store.gather(rows[start : start + EVALUATION_BATCH]))
-            with accelerator.autocast():
-                outputs = network(to_input(images.to(accelerator.device), mean, std))
-            for task in source.tasks:
-                logits = outputs[task].float()
-                multiclass = tasks[task].type == "multiclass"
-                parts[task].append(logits.softmax(1) if multiclass else logits.sigmoid())
-    network.train()
+    wanted = {task: tasks[task] for task in source.tasks}
+    scores = probabilities(network, source.store, rows, wanted, normalisation, accelerator)
     labels = source.store.labels
     return [
         Predictions(
@@ -70,11 +59,36 @@ def predict(
             task,
             labels.images[rows],
             labels.groups[rows],
-            torch.cat(parts[task]).cpu().numpy(),
+            scores[task],
             labels.tasks[task][rows],
         )
         for task in source.tasks
     ]
+
+
+def probabilities(
+    network: nn.Module,
+    store: Store,
+    rows: NDArray[np.intp],
+    tasks: Mapping[str, RunTask],
+    normalisation: Normalisation,
+    accelerator: Accelerator,
+) -> dict[str, NDArray[np.float32]]:
+    """What a network says of some images of a store: float32 [rows, labels] by task. It is left in training mode."""
+    mean = torch.tensor(normalisation.mean, device=accelerator.device)
+    std = torch.tensor(normalisation.std, device=accelerator.device)
+    parts: dict[str, list[torch.Tensor]] = {task: [] for task in tasks}
+    network.eval()
+    with torch.no_grad():
+        for start in range(0, len(rows), EVALUATION_BATCH):
+            images = torch.from_numpy(store.gather(rows[start : start + EVALUATION_BATCH]))
+            with accelerator.autocast():
+                outputs = network(to_input(images.to(accelerator.device), mean, std)).logits
+            for name, task in tasks.items():
+                logits = outputs[name].float()
+                parts[name].append(logits.softmax(1) if task.type == "multiclass" else logits.sigmoid())
+    network.train()
+    return {name: torch.cat(found).cpu().numpy() for name, found in parts.items()}
 
 
 @cache

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,15 +19,18 @@ from torch import Tensor
 from bench.data.augmentation import augment
 from bench.data.batches import Batches, SourceData
 from bench.errors import Diverged, Interrupted, UsageError
-from bench.methods.objective import Objective
+from bench.methods.balance import Balancer, Shared, balancer_of
+from bench.methods.objective import Losses, Objective, Targets
 from bench.models._timm import timm
-from bench.models.network import Network, Normalisation, build_network, normalisation_of
+from bench.models.network import Network, Normalisation, build_network, normalisation_of, without_traces
 from bench.specs.budget import Optimizer
 from bench.specs.run import RunSpec
 from bench.specs.streams import stream_seed
 from bench.training.checkpoint import State, load_checkpoint, save_checkpoint
 from bench.training.evaluation import Predictions, predict, selection_score
+from bench.training.labelling import Changes, label
 from bench.training.schedule import learning_rate_factor
+from bench.training.teachers import teaching
 
 _MIXED = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 _FUSED = ("adam", "adamw", "sgd")  # torch's own, which update all parameters in one call
@@ -41,15 +44,40 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run leaves: test predictions of the selected model, and how it came there."""
+    """What a finished run leaves: test predictions of the selected model, and how it came there.
+
+    `network`: the selected model's state; `changes`: what label transforms did; `gradient_bytes`: memory that the
+    balancer held for gradients of single tasks; `peak_memory`: bytes of GPU memory at most, None on a CPU.
+    """
 
     predictions: list[Predictions]
+    network: dict[str, Tensor]
     curve: list[dict[str, Any]]
     selected_step: int
     validation_score: float | None
+    changes: Changes
     seconds: dict[str, float]
     parameters: int
+    gradient_bytes: int
+    peak_memory: int | None
     device: str
+
+
+class Probe(Protocol):
+    """Looks at a training without changing it; see `bench.training.probe`."""
+
+    def wants(self, step: int) -> bool: ...
+    def look(
+        self,
+        *,
+        step: int,
+        network: Network,
+        objective: Objective,
+        images: Tensor,
+        targets: Targets,
+        rate: float,
+    ) -> None: ...
+    def validated(self, *, step: int, network: Network) -> None: ...
 
 
 def train(
@@ -58,19 +86,22 @@ def train(
     *,
     checkpoint: Path,
     checkpoint_every: int,
+    teachers: Mapping[str, Path] | None = None,
     progress: Progress = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
+    probe: Probe | None = None,
 ) -> Outcome:
     """Train, select on validation, and predict the test split once.
 
     Goes on from `checkpoint` if it holds this run, and writes it every `checkpoint_every` steps. `should_stop` is asked
-    after each step; if so, a checkpoint is written and `Interrupted` raised. Raises `Diverged` when the loss or a
-    prediction is not finite.
+    after each step; if so, a checkpoint is written and `Interrupted` raised. `teachers` are files of the networks that
+    the run's teachers ended with, by run id. A `probe` is shown the steps that it wants. Raises `Diverged` when a loss
+    or a prediction is not finite.
     """
     accelerator = make_accelerator(run.recipe.precision)
     with torch.random.fork_rng():
         torch.manual_seed(stream_seed(run.seed, "dropout"))
-        training = _Training(run, sources, accelerator, checkpoint)
+        training = _Training(run, sources, accelerator, checkpoint, teachers or {}, probe)
         training.run_steps(checkpoint_every, progress, should_stop)
         return training.outcome()
 
@@ -94,20 +125,33 @@ def make_accelerator(precision: str) -> Accelerator:
 class _Training:
     """One run in memory."""
 
-    def __init__(self, run: RunSpec, sources: Sequence[SourceData], accelerator: Accelerator, checkpoint: Path) -> None:
+    def __init__(
+        self,
+        run: RunSpec,
+        sources: Sequence[SourceData],
+        accelerator: Accelerator,
+        checkpoint: Path,
+        teachers: Mapping[str, Path],
+        probe: Probe | None,
+    ) -> None:
         self.run, self.sources, self.accelerator, self.checkpoint = run, sources, accelerator, checkpoint
+        self.probe = probe
+        self.state = State()
         self.tasks = {task.name: task for task in run.tasks}
         network = build_network(run.backbone, {task.name: len(task.labels) for task in run.tasks}, run.seed)
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
         self.normalisation: Normalisation = normalisation_of(network.backbone)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network, self.optimizer = accelerator.prepare(network, make_optimizer(network, run.recipe.optimizer))
+        self.balancer: Balancer = balancer_of(run).to(accelerator.device)
+        optimizer = make_optimizer(network, self.balancer, run.recipe.optimizer)
+        self.network, self.optimizer = accelerator.prepare(network, optimizer)
         self.objective = Objective(run, accelerator.device)
-        widths = {task.name: None if task.type == "multiclass" else len(task.labels) for task in run.tasks}
-        self.batches = Batches.over(sources, widths, run.recipe.augmentation, run.recipe.image_size, run.seed)
+        with self._timed("labels"):
+            self.labelling = label(run, sources, teaching(run, sources, teachers, accelerator))
+        recipe = run.recipe
+        self.batches = Batches.over(sources, self.labelling.rows, recipe.augmentation, recipe.image_size, run.seed)
         self.mean = torch.tensor(self.normalisation.mean, device=accelerator.device)
         self.std = torch.tensor(self.normalisation.std, device=accelerator.device)
-        self.state = State()
         self.losses: dict[str, Tensor] = {}
         self._resume()
 
@@ -116,6 +160,8 @@ class _Training:
         steps = self.run.recipe.steps
         looks = evenly_spaced(steps, self.run.recipe.evaluations)
         self.network.train()
+        if self.probe is not None and self.state.step == 0:
+            self.probe.validated(step=0, network=self._unwrapped())
         for step in range(self.state.step, steps):
             with self._timed("train"):
                 self._count(self.step(step))
@@ -135,36 +181,73 @@ class _Training:
         with self._timed("test"):
             self._unwrapped().load_state_dict(self.state.best)
             predictions = self._predict("test")
-        state = self.state
+        state, device = self.state, self.accelerator.device
         return Outcome(
-            predictions,
-            state.curve,
-            state.best_step,
-            state.best_score,
-            state.seconds,
-            self.parameters,
-            str(self.accelerator.device),
+            predictions=predictions,
+            network=state.best,
+            curve=state.curve,
+            selected_step=state.best_step,
+            validation_score=state.best_score,
+            changes=self.labelling.changes,
+            seconds=state.seconds,
+            parameters=self.parameters,
+            gradient_bytes=self.balancer.held_bytes,
+            peak_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
+            device=str(device),
         )
 
     def step(self, step: int) -> dict[str, Tensor]:
-        """One training step; returns the value of each term, still on the device."""
-        recipe, device = self.run.recipe, self.accelerator.device
+        """One training step; returns the value of each loss, still on the device."""
+        recipe = self.run.recipe
         rate = recipe.optimizer.learning_rate * learning_rate_factor(recipe.schedule, step, recipe.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        raw, known, changes = self.batches.at(step)
-        raw, changes = raw.to(device, non_blocking=True), changes.to(device)
-        targets = {task: values.to(device, non_blocking=True) for task, values in known.items()}
-        images = augment(raw, changes, self.mean, self.std, color=recipe.augmentation.color > 0)
-        with self.accelerator.autocast():
-            outputs = self.network(images)
-        terms = self.objective(outputs, targets)
-        self.accelerator.backward(torch.stack(list(terms.values())).sum())
+        images, targets = self._batch(step)
+        if self.probe is not None and self.probe.wants(step):
+            self.probe.look(
+                step=step,
+                network=self._unwrapped(),
+                objective=self.objective,
+                images=images,
+                targets=targets,
+                rate=rate,
+            )
+        features, losses = self._forward(images, targets)
+        self._backward(losses, step, features)
+        if (step + 1) % LOG_EVERY == 0:
+            self._refuse_infinite_gradients(step)
         if recipe.optimizer.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.network.parameters(), recipe.optimizer.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return {name: value.detach() for name, value in terms.items()}
+        if self.balancer.looks_again:
+            with torch.no_grad(), without_traces(self._unwrapped()):
+                self.balancer.after_step(torch.stack(list(self._forward(images, targets)[1].balanced.values())))
+        return {name: value.detach() for name, value in losses.parts.items()}
+
+    def _batch(self, step: int) -> tuple[Tensor, Targets]:
+        """Augmented, normalised images float [n, 3, side, side] and their targets, on the device."""
+        device = self.accelerator.device
+        batch = self.batches.at(step)
+        raw, changes = batch.images.to(device, non_blocking=True), batch.changes.to(device)
+        images = augment(raw, changes, self.mean, self.std, color=self.run.recipe.augmentation.color > 0)
+        return images, self.labelling.targets(batch.places, device)
+
+    def _forward(self, images: Tensor, targets: Targets) -> tuple[Tensor, Losses]:
+        with self.accelerator.autocast():
+            response = self.network(images)
+        return response.features, self.objective(response.logits, targets)
+
+    def _backward(self, losses: Losses, step: int, features: Tensor) -> None:
+        network = self._unwrapped()
+        heads = {task: tuple(head.parameters()) for task, head in network.heads.items()}
+        shared = Shared(features, tuple(network.backbone.parameters()), heads)
+        try:
+            self.balancer.backward(losses, step, shared, self.accelerator.backward)
+        except Exception as error:  # a solver may break on numbers that are not finite before the log tells of them
+            if all(bool(torch.isfinite(value)) for value in losses.parts.values()):
+                raise
+            raise Diverged(f"the loss was not finite at step {step + 1}", hint=_CALMER) from error
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -173,12 +256,12 @@ class _Training:
             self.state.losses = {name: float(value) for name, value in self.losses.items()}
             scaler = self.accelerator.scaler
             scaler_state = None if scaler is None else scaler.state_dict()
-            save_checkpoint(
-                self.checkpoint, self.run.id, self.state, self._unwrapped(), self.optimizer.optimizer, scaler_state
-            )
+            network, optimizer = self._unwrapped(), self.optimizer.optimizer
+            save_checkpoint(self.checkpoint, self.run.id, self.state, network, self.balancer, optimizer, scaler_state)
 
     def _resume(self) -> None:
-        found = load_checkpoint(self.checkpoint, self.run.id, self._unwrapped(), self.optimizer.optimizer)
+        network, optimizer = self._unwrapped(), self.optimizer.optimizer
+        found = load_checkpoint(self.checkpoint, self.run.id, network, self.balancer, optimizer)
         if found is None:
             return
         self.state, scaler_state = found
@@ -201,6 +284,8 @@ class _Training:
     def _validate(self) -> None:
         with self._timed("validation"):
             score = selection_score(self._predict("validation"), self.tasks)
+            if self.probe is not None:
+                self.probe.validated(step=self.state.step, network=self._unwrapped())
             self.state.curve[-1]["validation"] = None if math.isnan(score) else score
             if self.state.best_score is None or score > self.state.best_score:
                 self.state.best_score = None if math.isnan(score) else score
@@ -225,6 +310,12 @@ class _Training:
                 hint=_CALMER,
             )
 
+    def _refuse_infinite_gradients(self, step: int) -> None:
+        """Adam would hardly move at all where squares of gradients overflow, and the run would seem to end well."""
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        if self.accelerator.scaler is None and not math.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            raise Diverged(f"the gradients were not finite at step {step + 1}", hint=_CALMER)
+
     def _unwrapped(self) -> Network:
         network: Network = self.accelerator.unwrap_model(self.network)
         return network
@@ -238,8 +329,8 @@ class _Training:
             self.state.seconds[phase] = self.state.seconds.get(phase, 0.0) + time.perf_counter() - started
 
 
-def make_optimizer(network: Network, settings: Optimizer) -> torch.optim.Optimizer:
-    """An optimiser of timm over all parameters; biases and norms are not decayed."""
+def make_optimizer(network: Network, balancer: Balancer, settings: Optimizer) -> torch.optim.Optimizer:
+    """An optimiser of timm over all parameters; biases, norms and what a balancer learns are not decayed."""
     options = {"fused": True} if settings.name in _FUSED else {}
     optimizer: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
         network,
@@ -250,6 +341,9 @@ def make_optimizer(network: Network, settings: Optimizer) -> torch.optim.Optimiz
         filter_bias_and_bn=True,
         **options,
     )
+    weights = list(balancer.parameters())
+    if weights:
+        optimizer.add_param_group({"params": weights, "weight_decay": 0.0})
     return optimizer
 
 

@@ -26,7 +26,7 @@ def seconds_per_image(run: RunSpec) -> float:
     for _ in range(REPEATS + 1):
         started = time.perf_counter()
         with accelerator.autocast():
-            outputs = network(images)
+            outputs = network(images).logits
         torch.stack([output.float().sum() for output in outputs.values()]).sum().backward()  # type: ignore[no-untyped-call]
         if accelerator.device.type == "cuda":
             torch.cuda.synchronize()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bench.data.batches import Batches, Order, SourceData, allocate
 from bench.data.store import Manifest, Store
 from bench.specs.budget import Augmentation, Batch
+from bench.specs.run import RunSource
 
 from .samples import label_table
 
@@ -77,38 +78,37 @@ def test_a_batch_too_small_for_everybody_is_refused():
 
 # -------------------------------------------------------------------------------------------------- order
 
-ROWS = st.integers(1, 40).map(lambda count: np.arange(count) * 3 + 7)
+COUNTS = st.integers(1, 40)
 
 
 @MANY
-@given(ROWS, st.integers(0, 5), st.integers(0, 9))
-def test_every_row_comes_exactly_once_a_pass(rows, number, seed):
-    found = Order(rows, "a", seed).slice(number * len(rows), len(rows))
-    assert sorted(found.tolist()) == rows.tolist()
+@given(COUNTS, st.integers(0, 5), st.integers(0, 9))
+def test_every_place_comes_exactly_once_a_pass(count, number, seed):
+    found = Order(count, "a", seed).slice(number * count, count)
+    assert sorted(found.tolist()) == list(range(count))
 
 
 @MANY
-@given(ROWS, st.lists(st.integers(1, 50), min_size=1, max_size=6), st.integers(0, 200))
-def test_the_order_is_the_same_however_it_is_come_by(rows, counts, start):
+@given(COUNTS, st.lists(st.integers(1, 50), min_size=1, max_size=6), st.integers(0, 200))
+def test_the_order_is_the_same_however_it_is_come_by(size, counts, start):
     """In slices of any size, from any place, forwards or again."""
-    whole = Order(rows, "a", 0).slice(start, sum(counts)).tolist()
-    running, place, parts = Order(rows, "a", 0), start, []
+    whole = Order(size, "a", 0).slice(start, sum(counts)).tolist()
+    running, place, parts = Order(size, "a", 0), start, []
     for count in counts:
         parts += running.slice(place, count).tolist()
         place += count
     assert parts == whole
     assert running.slice(start, sum(counts)).tolist() == whole
-    assert Order(rows, "a", 0).slice(start + sum(counts[:-1]), counts[-1]).tolist() == whole[-counts[-1] :]
+    assert Order(size, "a", 0).slice(start + sum(counts[:-1]), counts[-1]).tolist() == whole[-counts[-1] :]
 
 
 def test_passes_seeds_and_data_sets_have_orders_of_their_own():
-    rows = np.arange(50)
-    first = Order(rows, "a", 0)
+    first = Order(50, "a", 0)
     orders = [
         first.slice(0, 50),
         first.slice(50, 50),
-        Order(rows, "a", 1).slice(0, 50),
-        Order(rows, "b", 0).slice(0, 50),
+        Order(50, "a", 1).slice(0, 50),
+        Order(50, "b", 0).slice(0, 50),
     ]
     assert len({order.tobytes() for order in orders}) == 4
 
@@ -127,15 +127,16 @@ class Memory(Store):
 
 
 STORES = {"first": Memory((20, 4, 4), 0), "second": Memory((13, 4, 4), 1)}
-WIDTHS = {"kinds": None, "parts": 3}
 
 
-def source(name, tasks, batch=6):
-    return SourceData(name, STORES[name], tasks, batch)
+def source(name, batch=6):
+    about = RunSource(dataset=name, data="0", standin=True, tasks=("kinds",), batch=batch)
+    return SourceData(about, STORES[name])
 
 
-def batches(*sources, widths=WIDTHS, seed=0, augmentation=AUGMENTATION):
-    return Batches.over(sources, widths, augmentation, 8, seed)
+def batches(*sources, rows=None, seed=0, augmentation=AUGMENTATION):
+    chosen = rows or {one.dataset: one.store.rows("train") for one in sources}
+    return Batches.over(sources, chosen, augmentation, 8, seed)
 
 
 def assert_equal_changes(found, expected):
@@ -145,64 +146,55 @@ def assert_equal_changes(found, expected):
 
 @pytest.mark.parametrize("step", [0, 1, 3, 17])
 def test_a_joint_batch_holds_its_twins_batches(step):
-    """Same images, same targets, same changes, whatever else is in the batch and in whatever order."""
-    joint = batches(source("second", ("kinds", "parts"), 3), source("first", ("kinds",)))
-    twin_first = batches(source("first", ("kinds",)), widths={"kinds": None})
-    twin_second = batches(source("second", ("parts",), 3), widths={"parts": 3})
-    images, targets, changes = joint.at(step)
-    for twin, task, rows in ((twin_first, "kinds", slice(3, 9)), (twin_second, "parts", slice(0, 3))):
-        own_images, own_targets, own_changes = twin.at(step)
-        assert torch.equal(images[rows], own_images)
-        assert torch.equal(targets[task][rows], own_targets[task])
-        part = type(changes)(**{name: value[rows] for name, value in vars(changes).items()})
-        assert_equal_changes(part, own_changes)
+    """Same images, same changes, whatever else is in the batch and in whatever order."""
+    joint = batches(source("second", 3), source("first")).at(step)
+    for twin, name, rows in (("first", "first", slice(3, 9)), ("second", "second", slice(0, 3))):
+        own = batches(source(twin, 3 if twin == "second" else 6)).at(step)
+        assert torch.equal(joint.images[rows], own.images)
+        assert joint.places[name].tolist() == own.places[name].tolist()
+        part = type(joint.changes)(**{key: value[rows] for key, value in vars(joint.changes).items()})
+        assert_equal_changes(part, own.changes)
 
 
-def test_targets_stand_beside_their_images_and_say_what_is_not_taken():
-    images, targets, _ = batches(source("first", ("kinds",)), source("second", ("parts",), 3)).at(2)
-    assert images.dtype == torch.uint8
-    assert images.shape == (9, 8, 8, 3)
-    assert (targets["kinds"].dtype, targets["parts"].dtype) == (torch.int64, torch.int8)
-    assert (targets["kinds"].shape, targets["parts"].shape) == ((9,), (9, 3))
-    assert (targets["kinds"][6:] == -1).all()
-    assert (targets["parts"][:6] == -1).all()
-    for place, (name, task) in enumerate([("first", "kinds")] * 6 + [("second", "parts")] * 3):
-        store = STORES[name]
-        (row,) = [i for i in store.rows("train") if np.array_equal(store.images[i], images[place].numpy())]
-        np.testing.assert_array_equal(targets[task][place].numpy(), store.labels.tasks[task][row])
+def test_images_stand_where_their_places_say():
+    rows = {"first": np.array([7, 3, 11]), "second": np.array([2, 5])}
+    found = batches(source("first"), source("second", 3), rows=rows).at(2)
+    assert found.images.dtype == torch.uint8
+    assert found.images.shape == (9, 8, 8, 3)
+    assert list(found.places) == ["first", "second"]
+    expected = [STORES[name].images[rows[name][place]] for name, places in found.places.items() for place in places]
+    np.testing.assert_array_equal(found.images.numpy(), np.stack(expected))
 
 
-def test_only_training_images_come_and_each_once_a_pass():
-    endless = batches(source("first", ("kinds",), 4))
-    seen = [image.tobytes() for step in range(5) for image in endless.at(step)[0].numpy()]
+def test_only_the_given_rows_come_and_each_once_a_pass():
+    endless = batches(source("first", 4))
+    seen = [image.tobytes() for step in range(5) for image in endless.at(step).images.numpy()]
     assert sorted(seen) == sorted(image.tobytes() for image in STORES["first"].images[:20])
 
 
 def test_a_resumed_run_sees_the_same_batches():
-    running, resumed = (batches(source("first", ("kinds",)), source("second", ("parts",), 3)) for _ in range(2))
+    running, resumed = (batches(source("first"), source("second", 3)) for _ in range(2))
     seen = [running.at(step) for step in range(8)]
     for step in (5, 7):
-        images, targets, changes = resumed.at(step)
-        assert torch.equal(images, seen[step][0])
-        assert all(torch.equal(targets[task], seen[step][1][task]) for task in targets)
-        assert_equal_changes(changes, seen[step][2])
+        found = resumed.at(step)
+        assert torch.equal(found.images, seen[step].images)
+        assert_equal_changes(found.changes, seen[step].changes)
 
 
 def test_other_seeds_have_other_orders_and_changes():
-    one, other = (batches(source("first", ("kinds",)), seed=seed).at(0) for seed in (0, 1))
-    assert not torch.equal(one[0], other[0])
-    assert not torch.equal(one[2].brightness, other[2].brightness)
+    one, other = (batches(source("first"), seed=seed).at(0) for seed in (0, 1))
+    assert not torch.equal(one.images, other.images)
+    assert not torch.equal(one.changes.brightness, other.changes.brightness)
 
 
 def test_augmentation_does_not_change_the_order():
-    plain = batches(source("first", ("kinds",)), augmentation=Augmentation())
-    assert torch.equal(plain.at(3)[0], batches(source("first", ("kinds",))).at(3)[0])
+    plain = batches(source("first"), augmentation=Augmentation())
+    assert torch.equal(plain.at(3).images, batches(source("first")).at(3).images)
 
 
 def test_a_data_set_smaller_than_its_part_comes_round_again():
-    images, _, _ = batches(source("second", ("parts",), 30)).at(0)
     counts = {}
-    for image in images.numpy():
+    for image in batches(source("second", 30)).at(0).images.numpy():
         counts[image.tobytes()] = counts.get(image.tobytes(), 0) + 1
     assert len(counts) == 13
     assert set(counts.values()) == {2, 3}

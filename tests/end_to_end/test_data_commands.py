@@ -165,7 +165,7 @@ RELATED = """
     kind: relatedness
     name: parts_of_pets
     title: Parts of pets
-    class_task: pet
+    first_task: pet
     second_task: parts
     origin: {type: estimated, dataset: pets}
 """

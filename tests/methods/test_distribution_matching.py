@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from bench.methods.objective import Targets
 from bench.methods.terms import distribution_matching
 from bench.methods.terms.distribution_matching import Options, matching_loss
 
@@ -245,16 +247,17 @@ def test_half_precision_logits_are_computed_in_float32(options, dtype):
     assert torch.equal(value, matching_loss(options, pair, *(side.float() for side in halves)))
 
 
-def test_pairs_add_up_and_labels_do_not_matter():
+def test_pairs_are_told_apart_and_labels_do_not_matter():
     tasks = {task.name: task for task in (CLASSES, PARTS, GROUPS)}
-    pairs = [PAIRS["attributes"], PAIRS["classes"]]
+    pairs = [replace(PAIRS["attributes"], name="first"), replace(PAIRS["classes"], name="second")]
     classes, parts = (torch.tensor(side) for side in logits_for(pairs[0]))
     outputs = {"kind": classes, "parts": parts, "group": torch.tensor(logits_for(pairs[1], seed=5)[1])}
     nothing = {"kind": torch.full((5,), -1), "parts": torch.full((5, 4), -1), "group": torch.full((5,), -1)}
     everything = {name: torch.zeros_like(known) for name, known in nothing.items()}
     options = Options()
-    found = distribution_matching.loss(options, tasks, pairs, outputs, nothing)
-    each = [matching_loss(options, pair, classes, outputs[pair.second_task]) for pair in pairs]
-    assert float(found) == pytest.approx(float(sum(each)))
-    assert torch.equal(found, distribution_matching.loss(options, tasks, pairs, outputs, everything))
-    assert float(distribution_matching.loss(options, tasks, [], outputs, nothing)) == 0
+    found = distribution_matching.losses(options, tasks, pairs, outputs, Targets(nothing))
+    each = {pair.name: matching_loss(options, pair, classes, outputs[pair.second_task]) for pair in pairs}
+    assert found == each
+    assert found["first"] != found["second"]
+    assert found == distribution_matching.losses(options, tasks, pairs, outputs, Targets(everything))
+    assert distribution_matching.losses(options, tasks, [], outputs, Targets(nothing)) == {}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.methods.objective import Targets
 from bench.methods.terms import supervised
 from bench.methods.terms.supervised import Options, attributes_loss, classes_loss
 
@@ -20,19 +21,24 @@ def softplus(value):
     return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
 
 
-def classes_by_hand(logits, targets):
+def classes_by_hand(logits, targets, weights=None, possible=None):
+    """`possible`: by image, the classes that it is scored among."""
     losses = []
-    for row, target in zip(logits, targets, strict=True):
+    for i, (row, target) in enumerate(zip(logits, targets, strict=True)):
         if target >= 0:
-            largest = max(row)
-            losses.append(largest + math.log(sum(math.exp(v - largest) for v in row)) - row[target])
+            among = row if possible is None else [v for v, there in zip(row, possible[i], strict=True) if there]
+            largest = max(among)
+            loss = largest + math.log(sum(math.exp(v - largest) for v in among)) - row[target]
+            losses.append(loss if weights is None else weights[i] * loss)
     return sum(losses) / len(losses) if losses else 0.0
 
 
-def attributes_by_hand(logits, targets):
+def attributes_by_hand(logits, targets, weights=None):
     images = []
-    for row, known in zip(logits, targets, strict=True):
-        cells = [softplus(-z) if a == 1 else softplus(z) for z, a in zip(row, known, strict=True) if a >= 0]
+    weights = np.ones_like(logits) if weights is None else weights
+    for row, known, counts in zip(logits, targets, weights, strict=True):
+        each = zip(row, known, counts, strict=True)
+        cells = [w * (softplus(-z) if a == 1 else softplus(z)) for z, a, w in each if a >= 0]
         if cells:
             images.append(sum(cells) / len(cells))
     return sum(images) / len(images) if images else 0.0
@@ -54,21 +60,55 @@ def tensors(outputs, targets, dtype=torch.float64):
     return made, {name: torch.from_numpy(value) for name, value in targets.items()}
 
 
-def total(outputs, targets, **options):
-    return supervised.loss(Options(**options), TASKS, [], outputs, targets)
+def each(outputs, labels, *, weights=None, possible=None, **options):
+    """The losses by task."""
+    targets = Targets(labels, weights or {}, possible=possible or {})
+    return supervised.losses(Options(**options), TASKS, [], outputs, targets)
+
+
+def total(outputs, labels, **options):
+    return sum(each(outputs, labels, **options).values())
 
 
 @pytest.mark.parametrize("count", [1, 7])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_loss_is_the_sum_of_the_formulas(seed, count):
+@pytest.mark.parametrize("weighted", [False, True], ids=["all alike", "weighted"])
+def test_the_losses_are_their_formulas(seed, count, weighted):
     outputs, targets = batch(seed, count)
+    rng = np.random.default_rng(seed)
+    weights = {name: rng.uniform(size=value.shape) for name, value in targets.items()} if weighted else {}
     by_task = {
-        "kind": classes_by_hand(outputs["kind"], targets["kind"]),
-        "parts": attributes_by_hand(outputs["parts"], targets["parts"]),
-        "group": classes_by_hand(outputs["group"], targets["group"]),
+        "kind": classes_by_hand(outputs["kind"], targets["kind"], weights.get("kind")),
+        "parts": attributes_by_hand(outputs["parts"], targets["parts"], weights.get("parts")),
+        "group": classes_by_hand(outputs["group"], targets["group"], weights.get("group")),
     }
-    made = tensors(outputs, targets)
-    assert total(*made).item() == pytest.approx(sum(by_task.values()), rel=1e-12)
+    found = each(*tensors(outputs, targets), weights={name: torch.from_numpy(w) for name, w in weights.items()})
+    assert {name: value.item() for name, value in found.items()} == pytest.approx(by_task, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_classes_that_a_data_set_does_not_annotate_may_be_left_out(seed):
+    outputs, targets = batch(seed)
+    possible = np.random.default_rng(seed).uniform(size=(7, 3)) < 0.5
+    possible[np.arange(7), targets["kind"].clip(0)] = True  # what an image is labelled as is possible
+    made, allowed = tensors(outputs, targets), {"kind": torch.from_numpy(possible)}
+    left_out = each(*made, possible=allowed, absent_classes="left_out")
+    expected = classes_by_hand(outputs["kind"], targets["kind"], possible=possible)
+    assert left_out["kind"].item() == pytest.approx(expected, rel=1e-12)
+    negative = each(*made, possible=allowed)
+    assert negative["kind"].item() == pytest.approx(classes_by_hand(outputs["kind"], targets["kind"]), rel=1e-12)
+    assert left_out["group"].item() == negative["group"].item()
+    (slope,) = torch.autograd.grad(left_out["kind"], made[0]["kind"])
+    assert not slope[~allowed["kind"]].any()
+    assert torch.isfinite(slope).all()
+
+
+def test_a_label_of_half_weight_pulls_half_as_hard():
+    logits = torch.tensor([[0.3, -1.0], [0.3, -1.0]], dtype=torch.float64, requires_grad=True)
+    weights = torch.tensor([[0.5, 1.0], [1.0, 1.0]])
+    value = attributes_loss(logits, torch.tensor([[1, -1], [1, -1]], dtype=torch.int8), weights)
+    (slope,) = torch.autograd.grad(value, logits)
+    assert slope[0, 0].item() == pytest.approx(slope[1, 0].item() / 2, rel=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))

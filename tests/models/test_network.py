@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from bench.errors import DataError, UnknownName, UsageError
@@ -102,9 +103,9 @@ def test_features_and_parameters_are_timms(name):
 def test_outputs_are_logits_by_task():
     network = build_network(backbone(), {"first": 3, "second": 5}, seed=0).eval()
     images = torch.randn(2, 3, 32, 32)
-    outputs = network(images)
+    features, outputs = network(images)
     assert {task: tuple(logits.shape) for task, logits in outputs.items()} == {"first": (2, 3), "second": (2, 5)}
-    features = network.features(images)
+    assert torch.equal(features, network.features(images))
     assert torch.equal(outputs["second"], network.heads["second"](features))
 
 
@@ -123,6 +124,25 @@ def test_options_reach_the_model():
     assert small.patch_embed.img_size == (32, 32)
     assert plain.patch_embed.img_size == (160, 160)
     assert describe(backbone("test_vit", img_size=32), 32).features == 64
+
+
+def test_lists_of_numbers_reach_the_model():
+    """As they stand in a spec and in a record: a run read back from JSON makes the same model."""
+    options = {"block_config": (1, 2), "growth_rate": 8}
+    told = RunBackbone.model_validate_json(backbone("densenet121", **options).model_dump_json())
+    assert told == backbone("densenet121", **options)
+    found = create_backbone(told)
+    own = timm.create_model("densenet121", num_classes=0, block_config=(1, 2), growth_rate=8)
+    assert [tuple(p.shape) for p in found.parameters()] == [tuple(p.shape) for p in own.parameters()]
+
+
+@pytest.mark.parametrize("value", [[True], ["a"], [None], [[1]], {"a": 1}, [1, "2"]])
+def test_other_lists_are_refused_in_one_sentence(value):
+    with pytest.raises(ValidationError) as caught:
+        backbone(depths=value)
+    (error,) = caught.value.errors()
+    assert error["loc"] == ("options", "depths")
+    assert error["msg"] == "an option is true or false, a number, a text, a list of numbers, or null"
 
 
 def test_normalisation_is_what_timm_says():
@@ -156,10 +176,29 @@ def test_names_that_exist_are_accepted():
     check_tag(backbone("resnet18"))
 
 
-@pytest.mark.parametrize("options", [{"no_such_option": 1}, {"num_classes": 3}, {"drop_rate": 7.0}])
-def test_options_that_timm_does_not_take_are_refused(options):
-    with pytest.raises(UsageError, match="backbone 'tested': timm cannot make 'test_vit' with options"):
-        create_backbone(backbone("test_vit", **options))
+@pytest.mark.parametrize(
+    ("timm_name", "options"),
+    [
+        ("test_vit", {"no_such_option": 1}),
+        ("test_vit", {"num_classes": 3}),
+        ("test_vit", {"drop_rate": 7.0}),
+        ("test_vit", {"num_heads": 0}),
+        ("test_vit", {"embed_dim": -4}),
+        ("test_convnext", {"depths": (1, 2)}),
+        ("test_resnet", {"block": "no_such_block"}),
+        ("densenet121", {"act_layer": "no_such_layer"}),
+    ],
+)
+def test_options_that_timm_does_not_take_are_refused(timm_name, options):
+    """timm breaks on them in many ways."""
+    with pytest.raises(UsageError, match=f"backbone 'tested': timm cannot make '{timm_name}' with options"):
+        create_backbone(backbone(timm_name, **options))
+
+
+@pytest.mark.parametrize("options", [{"features_only": True}, {"global_pool": ""}])
+def test_models_without_pooled_features_are_refused(options):
+    with pytest.raises(UsageError, match="gives no pooled features"):
+        describe(backbone(**options), 32)
 
 
 def test_a_size_that_the_model_does_not_take_is_refused_with_a_way_out():

@@ -15,7 +15,8 @@ from scipy import stats
 
 from bench.data.labels import LabelTable
 from bench.errors import DataError
-from bench.runs.estimate import DECIMALS, count_pairs, estimate, estimated_matrix, wilson_interval
+from bench.runs.estimate import count_attribute_pairs, count_pairs, estimate, wilson_interval
+from bench.runs.matrices import DECIMALS, known_matrices, run_relatedness
 from bench.specs.dataset import SPLITS
 from bench.specs.relatedness import RelatednessSpec
 from bench.specs.task import TaskSpec
@@ -116,7 +117,7 @@ def relatedness(smoothing=1.0):
         "kind": "relatedness",
         "name": "r",
         "title": "R",
-        "class_task": "kinds",
+        "first_task": "kinds",
         "second_task": "parts",
         "origin": {"type": "estimated", "dataset": "pets", "smoothing": smoothing},
     }
@@ -140,19 +141,20 @@ def test_only_training_labels_matter():
     train = np.array(splits) == SPLITS.index("train")
     for name, values in labels.tasks.items():
         other.tasks[name][train] = values[train]
-    first, second = (estimated_matrix(relatedness(), KINDS, PARTS, Prepared(t)) for t in (labels, other))
+    first, second = (run_relatedness(relatedness(), KINDS, PARTS, Prepared(t)) for t in (labels, other))
     assert first == second
     moved = LabelTable(labels.images, np.roll(labels.splits, 1), labels.groups, labels.tasks)
-    assert estimated_matrix(relatedness(), KINDS, PARTS, Prepared(moved)) != first
+    assert run_relatedness(relatedness(), KINDS, PARTS, Prepared(moved)) != first
 
 
 def test_the_matrix_is_rounded_and_names_its_columns():
     labels = table(0, [0] * 40)
-    covered, matrix = estimated_matrix(relatedness(0.5), KINDS, PARTS, Prepared(labels))
-    assert covered == PARTS.labels
+    found = run_relatedness(relatedness(0.5), KINDS, PARTS, Prepared(labels))
+    assert (found.first_task, found.second_task, found.name) == ("kinds", "parts", "r")
+    assert found.covered == PARTS.labels and found.absent is None
     expected = by_hand(labels.tasks["kinds"], labels.tasks["parts"], 2, 3, 0.5, multilabel=True)
-    np.testing.assert_allclose(matrix, expected, atol=0.5 * 10**-DECIMALS)
-    assert all(round(p, DECIMALS) == p for row in matrix for p in row)
+    np.testing.assert_allclose(found.matrix, expected, atol=0.5 * 10**-DECIMALS)
+    assert all(round(p, DECIMALS) == p for row in found.matrix for p in row)
 
 
 def test_labels_without_annotation_are_not_covered_and_counts_are_told():
@@ -184,3 +186,135 @@ def test_intervals_equal_those_of_scipy(known, share):
         return
     expected = stats.binomtest(held, known).proportion_ci(0.95, method="wilson")
     np.testing.assert_allclose([low[0], high[0]], [expected.low, expected.high], atol=1e-9)
+
+
+# ------------------------------------------------------------------------------------------------ pairs of attributes
+
+COATS = task("coats", "multilabel", "stripes", "spots")
+
+
+def spec_of(**changes):
+    spec = {"kind": "relatedness", "name": "r", "title": "R", "first_task": "coats", "second_task": "parts", **changes}
+    return RelatednessSpec.model_validate_json(json.dumps(spec))
+
+
+def pairs_spec(smoothing=1.0, least=0.3):
+    origin = {"type": "estimated", "dataset": "pets", "smoothing": smoothing, "least_difference": least}
+    return spec_of(origin=origin)
+
+
+def pairs_table(coats, parts):
+    count = len(coats)
+    names = np.array([str(i) for i in range(count)])
+    tasks = {"coats": np.array(coats, np.int8), "parts": np.array(parts, np.int8)}
+    return LabelTable(names, np.zeros(count, np.int8), np.full(count, ""), tasks)
+
+
+@st.composite
+def two_attribute_tasks(draw):
+    count = draw(st.integers(1, 30))
+    return tuple(draw(arrays.arrays(np.int8, (count, labels), elements=st.integers(-1, 1))) for labels in (2, 3))
+
+
+def shares_by_hand(coats, parts, i, j, smoothing):
+    """p(j | i present), p(j | i absent), and on how many images each is counted."""
+    held, known = {1: 0, 0: 0}, {1: 0, 0: 0}
+    for coat, part in zip(coats.tolist(), parts.tolist(), strict=True):
+        if coat[i] >= 0 and part[j] >= 0:
+            known[coat[i]] += 1
+            held[coat[i]] += part[j]
+    return [(held[state] + smoothing) / (known[state] + 2 * smoothing) for state in (1, 0)], [known[1], known[0]]
+
+
+@MANY
+@given(two_attribute_tasks(), SMOOTHING, st.sampled_from([0.0, 0.1, 0.3]))
+def test_pairs_are_counted_both_ways_and_the_telling_ones_listed(case, smoothing, least):
+    coats, parts = case
+    expected = {}
+    for i, j in np.ndindex(2, 3):
+        (given_present, given_absent), known = shares_by_hand(coats, parts, i, j, smoothing)
+        if min(known) and abs(given_present - given_absent) >= least:
+            expected[COATS.labels[i], PARTS.labels[j]] = (given_present, given_absent)
+    prepared = Prepared(pairs_table(coats, parts))
+    if not expected:
+        with pytest.raises(DataError):
+            run_relatedness(pairs_spec(smoothing, least), COATS, PARTS, prepared)
+        return
+    found = run_relatedness(pairs_spec(smoothing, least), COATS, PARTS, prepared)
+    assert found.covered == tuple(label for label in PARTS.labels if label in {j for _, j in expected})
+    listed = {}
+    for i, row in enumerate(found.matrix):
+        for j, p in enumerate(row):
+            assert (p is None) == (found.absent[i][j] is None)
+            if p is not None:
+                listed[COATS.labels[i], found.covered[j]] = (p, found.absent[i][j])
+    assert listed.keys() == expected.keys()
+    for cell, shares in expected.items():
+        assert listed[cell] == pytest.approx(shares, abs=0.5 * 10**-DECIMALS)
+
+
+@MANY
+@given(two_attribute_tasks())
+def test_attribute_counts_equal_those_of_a_class_task_of_two(case):
+    """An attribute is a class task of two classes; what is not annotated counts in neither."""
+    coats, parts = case
+    for i in range(2):
+        held, known = count_pairs(coats[:, i], parts, 2, 3, multilabel=True)
+        for state in (0, 1):
+            found = count_attribute_pairs(coats == state, parts)
+            np.testing.assert_array_equal(found[0][i], held[state])
+            np.testing.assert_array_equal(found[1][i], known[state])
+
+
+def test_a_pair_that_was_counted_one_way_only_is_not_listed():
+    """Every coat has stripes: what holds without them is smoothing alone, and no reason to relate."""
+    coats = [[1, 1], [1, 1], [1, 0], [1, 0]] * 5
+    parts = [[1, 1, 0], [1, 1, 0], [1, 0, 0], [1, 0, 0]] * 5
+    found = estimate(pairs_spec(), COATS, PARTS, Prepared(pairs_table(coats, parts)))
+    assert found.covered == ("tail",)
+    assert np.isnan(found.matrix[0]).all() and found.absent is not None
+    assert (found.matrix[1, 0], found.absent.matrix[1, 0]) == pytest.approx((11 / 12, 1 / 12))
+    assert (found.held[1, 0], found.known[1, 0]) == (10, 10)
+    assert (found.absent.held[1, 0], found.absent.known[1, 0]) == (0, 10)
+    assert found.absent.low[1, 0] == pytest.approx(0) and found.absent.high[1, 0] < 0.3
+
+
+def test_where_no_pair_tells_enough_the_nearest_is_named():
+    coats, parts = [[1, 0], [0, 1]] * 10, [[1, 1, 0], [1, 0, 0]] * 9 + [[1, 0, 0], [1, 0, 0]]
+    with pytest.raises(DataError, match=r"by 0\.95 or more; 'stripes' changes 'tail' most, by 0\.750") as told:
+        estimate(pairs_spec(least=0.95), COATS, PARTS, Prepared(pairs_table(coats, parts)))
+    assert "least_difference" in str(told.value.hint)
+
+
+def test_attributes_that_are_never_annotated_together_are_told():
+    coats, parts = [[1, 0], [-1, -1]] * 10, [[-1, -1, -1], [1, 0, 1]] * 10
+    with pytest.raises(DataError, match="no training image of 'pets' carries both 'coats' and 'parts'"):
+        estimate(pairs_spec(), COATS, PARTS, Prepared(pairs_table(coats, parts)))
+
+
+# ------------------------------------------------------------------------------------------------------- of knowledge
+
+
+def test_knowledge_of_attributes_lists_its_cells():
+    spec = spec_of(
+        origin={"type": "knowledge", "source": "a book"},
+        probabilities={"spots": {"paw": 0.123456789, "ear": 1.0}},
+        given_absent={"spots": {"ear": 0.0, "paw": 0.5}},
+    )
+    found = run_relatedness(spec, COATS, PARTS, None)
+    assert found.covered == ("paw", "ear")
+    assert found.matrix == ((None, None), (0.123456789, 1.0))
+    assert found.absent == ((None, None), (0.5, 0.0))
+
+
+def test_knowledge_of_classes_has_whole_rows():
+    spec = spec_of(
+        first_task="kinds",
+        origin={"type": "knowledge", "source": "a book"},
+        probabilities={"dog": {"paw": 0.9}, "cat": {"ear": 0.8}},
+        unlisted=0.05,
+    )
+    found = run_relatedness(spec, KINDS, PARTS, None)
+    assert (found.covered, found.absent) == (("paw", "ear"), None)
+    assert found.matrix == ((0.05, 0.8), (0.9, 0.05))
+    assert known_matrices(spec, KINDS)[1] is None

@@ -101,7 +101,7 @@ def test_weights_that_break_in_the_very_last_step_are_noticed(world, bench):
 
 def failing_once_for(tasks, error):
     """The supervised loss, failing for runs over just these tasks."""
-    working = supervised.loss
+    working = supervised.losses
 
     def loss(options, run_tasks, *rest):
         if set(run_tasks) == tasks:
@@ -118,7 +118,7 @@ def failing_once_for(tasks, error):
 )
 def test_a_fault_ends_one_run_and_is_tried_again(world, bench, monkeypatch, error, kind):
     with monkeypatch.context() as patch:
-        patch.setattr(supervised, "loss", failing_once_for({"action_units"}, error))
+        patch.setattr(supervised, "losses", failing_once_for({"action_units"}, error))
         run = bench("run", "--suite", "tiny", "--seeds", "1")
     assert run.code == 4
     assert f"failed: single_task tiny_net tiny_units/action_units seed 0: {kind}: {error}" in run.err
@@ -136,7 +136,7 @@ def test_a_fault_ends_one_run_and_is_tried_again(world, bench, monkeypatch, erro
 
 def test_a_disk_that_fails_ends_everything_and_leaves_no_record(world, bench, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(supervised, "loss", failing_once_for({"action_units"}, OSError(errno.EIO, "broken disk")))
+        patch.setattr(supervised, "losses", failing_once_for({"action_units"}, OSError(errno.EIO, "broken disk")))
         run = bench("run", "--suite", "tiny", "--seeds", "1")
     assert run.code == 4
     assert "broken disk" in run.err and "free some space or mend the disk" in run.err

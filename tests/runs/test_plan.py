@@ -275,7 +275,7 @@ ESTIMATED = """
     kind: relatedness
     name: counted
     title: Counted on training labels
-    class_task: expression
+    first_task: expression
     second_task: action_units
     origin: {type: estimated, dataset: tiny_both}
 """

@@ -80,7 +80,7 @@ GOOD = {
         kind: relatedness
         name: marks_of_colours
         title: Marks of colours
-        class_task: colour
+        first_task: colour
         second_task: marks
         origin: {type: knowledge, source: a book}
         unlisted: 0.1
@@ -93,7 +93,7 @@ GOOD = {
         kind: relatedness
         name: shades_of_colours
         title: Shades of colours
-        class_task: colour
+        first_task: colour
         second_task: shade
         origin: {type: knowledge, source: a book}
         probabilities:
@@ -105,7 +105,7 @@ GOOD = {
         kind: relatedness
         name: counted
         title: Shades of colours, counted
-        class_task: colour
+        first_task: colour
         second_task: shade
         origin: {type: estimated, dataset: photos, smoothing: 0.5}
     """,
@@ -135,9 +135,9 @@ GOOD = {
             weight: 2.0
           - {name: distribution_matching, form: kl}
     """,
-    "short": """
+    "brief": """
         kind: budget
-        name: short
+        name: brief
         title: Short
         steps: 6
         seeds: 2
@@ -155,7 +155,7 @@ GOOD = {
         relatedness: [marks_of_colours]
         backbones: [net]
         methods: [alone, together]
-        budget: short
+        budget: brief
         margins: {macro_f1: 0.02, mean_f1: 0.02}
     """,
 }
@@ -317,11 +317,11 @@ STANDIN = [
 ]  # fmt: skip
 
 RELATEDNESS = [
-    case("marks_of_colours", "unknown tasks", {"class_task: colour": "class_task: color", "second_task: marks": "second_task: mark"},
-         "4:13: class_task: task 'color' is unknown; did you mean 'colour'?", "5:14: second_task: task 'mark' is unknown; did you mean 'marks'?"),
+    case("marks_of_colours", "unknown tasks", {"first_task: colour": "first_task: color", "second_task: marks": "second_task: mark"},
+         "4:13: first_task: task 'color' is unknown; did you mean 'colour'?", "5:14: second_task: task 'mark' is unknown; did you mean 'marks'?"),
     case("marks_of_colours", "a task with itself", {"second_task: marks": "second_task: colour"}, "5:14: second_task: a task is not related to itself"),
-    case("marks_of_colours", "classes of a multilabel task", {"class_task: colour": "class_task: marks", "second_task: marks": "second_task: shade"},
-         "4:13: class_task: task 'marks' is multilabel, not multiclass"),
+    case("marks_of_colours", "classes of a multilabel task", {"first_task: colour": "first_task: marks", "second_task: marks": "second_task: shade"},
+         "4:13: first_task: task 'marks' is multilabel, not multiclass"),
     case("marks_of_colours", "unknown origin", {"type: knowledge": "type: knowlege"}, "6:9: origin: 'knowlege' is not allowed; did you mean 'knowledge'?"),
     case("marks_of_colours", "no type of origin", {"type: knowledge, ": ""}, f"6:9: origin.type: {NEEDED}"),
     case("marks_of_colours", "no source", {", source: a book": ""}, f"6:9: origin.source: {NEEDED}"),
@@ -349,7 +349,7 @@ RELATEDNESS = [
     case("counted", "data set that annotates one task only", {"dataset: photos": "dataset: drawings"},
          "6:36: origin.dataset: data set 'drawings' does not annotate 'colour'", "6:36: origin.dataset: data set 'drawings' does not annotate 'shade'"),
     case("counted", "no smoothing", {"smoothing: 0.5": "smoothing: 0"}, "6:55: origin.smoothing: should be greater than 0 (found 0)"),
-    case("counted", "estimated with probabilities", {"class_task:": "probabilities: {red: {}}\nclass_task:"},
+    case("counted", "estimated with probabilities", {"first_task:": "probabilities: {red: {}}\nfirst_task:"},
          "4:16: probabilities: an estimated relatedness has no `probabilities` of its own"),
 ]  # fmt: skip
 
@@ -378,42 +378,58 @@ METHOD = [
     case("alone", "term without a name", {"- name: supervised": "- weight: 1"}, f"6:5: terms[0].name: {NEEDED}"),
     case("alone", "term that is text", {"- name: supervised": "- supervised"}, "6:5: terms[0]: should be an object"),
     case("together", "unknown term", {"name: distribution_matching, form: kl": "name: distribution_match"},
-         "8:12: terms[1].name: term 'distribution_match' is unknown; did you mean 'distribution_matching'?"),
+         "8:12: terms[1].name: term 'distribution_match' is unknown; did you mean 'distribution_matching' or 'distillation'?"),
     case("together", "unknown term options", {"weight: 2.0": "weigth: 2.0", "form: kl": "fomr: kl"},
          "7:5: terms[0].weigth: unknown key 'weigth'; did you mean 'weight'?", "8:35: terms[1].fomr: unknown key 'fomr'; did you mean 'form'?"),
     case("together", "term options of other values", {"weight: 2.0": "weight: -2.0", "form: kl": "form: kll"},
          "7:13: terms[0].weight: should be greater than or equal to 0 (found -2.0)", "8:41: terms[1].form: 'kll' is not allowed; did you mean 'kl'?"),
     case("together", "term twice", {"{name: distribution_matching, form: kl}": "{name: supervised}"}, "8:12: terms[1].name: the term 'supervised' is given twice"),
     case("alone", "coupling term alone", {"- name: supervised": "- name: distribution_matching"},
-         "6:11: terms[0].name: 'distribution_matching' couples tasks; a single-task method has nothing to couple"),
+         "6:11: terms[0].name: 'distribution_matching' couples tasks; a single method learns one at a time"),
+    case("alone", "taught alone", {"- name: supervised": "- name: distillation"},
+         "6:11: terms[0].name: 'distillation' couples tasks; a single method learns one at a time"),
+    case("alone", "balanced alone", {"- name: supervised": "- name: supervised\nbalancer: {name: gls}"},
+         "7:11: balancer: a single method learns one task at a time, so there is nothing to balance"),
+    case("together", "unknown balancer", {"type: joint": "type: joint\nbalancer: {name: pcgard}"},
+         "5:18: balancer.name: balancer 'pcgard' is unknown; did you mean 'pcgrad'"),
+    case("together", "unknown option of a balancer", {"type: joint": "type: joint\nbalancer: {name: dwa, windw: 3}"},
+         "5:23: balancer.windw: unknown key 'windw'; did you mean 'window'?"),
+    case("together", "unknown label transform", {"type: joint": "type: joint\nlabels:\n  - {name: coannotation}"},
+         "6:12: labels[0].name: label transform 'coannotation' is unknown; did you mean 'co_annotation'?"),
+    case("together", "label transform twice", {"type: joint": "type: joint\nlabels: [{name: co_annotation}, {name: co_annotation}]"},
+         "5:40: labels[1].name: the label transform 'co_annotation' is given twice"),
+    case("together", "thresholds the wrong way round", {"type: joint": "type: joint\nlabels: [{name: co_annotation, observational: 0.9}]"},
+         "5:47: labels[0].observational: an observational attribute is less certain than a prototypical one, so this is at most 0.7"),
+    case("together", "nothing to balance", {"  - name: supervised\n    weight: 2.0\n": "", "type: joint": "type: joint\nbalancer: {name: gls}"},
+         "5:11: balancer: no term of the method is a task's own loss, so there is nothing to balance; add `supervised`"),
 ]  # fmt: skip
 
 BUDGET = [
-    case("short", "steps no number", {"steps: 6": "steps: six"}, "4:8: steps: should be a valid integer (found 'six')"),
-    case("short", "steps no whole number", {"steps: 6": "steps: 6.5"}, "4:8: steps: should be a valid integer"),
-    case("short", "steps true", {"steps: 6": "steps: true"}, "4:8: steps: should be a valid integer (found True)"),
-    case("short", "steps as text", {"steps: 6": "steps: '6'"}, "4:8: steps: should be a valid integer (found '6')"),
-    case("short", "steps and epochs", {"steps: 6": "epochs: 2\nsteps: 6"}, "5:8: steps: give either `steps` or `epochs`"),
-    case("short", "neither steps nor epochs", {"steps: 6\n": ""}, "1:1: give either `steps` or `epochs`"),
-    case("short", "no seeds", {"seeds: 2": "seeds: 0"}, "5:8: seeds: should be greater than 0 (found 0)"),
-    case("short", "tiny images", {"image_size: 16": "image_size: 8"}, "6:13: image_size: should be greater than or equal to 16 (found 8)"),
-    case("short", "unknown optimiser", {"adamw": "adamv"}, "8:19: optimizer.name: optimiser 'adamv' is unknown; did you mean 'adam"),
-    case("short", "no learning rate", {", learning_rate: 1e-3": ""}, f"8:12: optimizer.learning_rate: {NEEDED}"),
-    case("short", "unknown allocation", {"least: 4": "allocation: equal"}, "7:31: batch.allocation: 'equal' is not allowed; there is balanced, proportional"),
-    case("short", "unknown precision", {"float32": "float8"}, "9:12: precision: 'float8' is not allowed; did you mean 'float"),
-    case("short", "several at once", {"seeds: 2": "sedes: 2", "size: 16, least: 4": "size: 0, least: -4"},
+    case("brief", "steps no number", {"steps: 6": "steps: six"}, "4:8: steps: should be a valid integer (found 'six')"),
+    case("brief", "steps no whole number", {"steps: 6": "steps: 6.5"}, "4:8: steps: should be a valid integer"),
+    case("brief", "steps true", {"steps: 6": "steps: true"}, "4:8: steps: should be a valid integer (found True)"),
+    case("brief", "steps as text", {"steps: 6": "steps: '6'"}, "4:8: steps: should be a valid integer (found '6')"),
+    case("brief", "steps and epochs", {"steps: 6": "epochs: 2\nsteps: 6"}, "5:8: steps: give either `steps` or `epochs`"),
+    case("brief", "neither steps nor epochs", {"steps: 6\n": ""}, "1:1: give either `steps` or `epochs`"),
+    case("brief", "no seeds", {"seeds: 2": "seeds: 0"}, "5:8: seeds: should be greater than 0 (found 0)"),
+    case("brief", "tiny images", {"image_size: 16": "image_size: 8"}, "6:13: image_size: should be greater than or equal to 16 (found 8)"),
+    case("brief", "unknown optimiser", {"adamw": "adamv"}, "8:19: optimizer.name: optimiser 'adamv' is unknown; did you mean 'adam"),
+    case("brief", "no learning rate", {", learning_rate: 1e-3": ""}, f"8:12: optimizer.learning_rate: {NEEDED}"),
+    case("brief", "unknown allocation", {"least: 4": "allocation: equal"}, "7:31: batch.allocation: 'equal' is not allowed; there is balanced, proportional"),
+    case("brief", "unknown precision", {"float32": "float8"}, "9:12: precision: 'float8' is not allowed; did you mean 'float"),
+    case("brief", "several at once", {"seeds: 2": "sedes: 2", "size: 16, least: 4": "size: 0, least: -4"},
          f"1:1: seeds: {NEEDED}", "5:1: sedes: unknown key 'sedes'; did you mean 'seeds' or 'schedule'?",
          "7:15: batch.size: should be greater than 0 (found 0)", "7:25: batch.least: should be greater than 0 (found -4)"),
 ]  # fmt: skip
 
 SUITE = [
     case("pictures", "names that nothing has",
-         {"[photos, drawings]": "[photo, drawings]", "[marks_of_colours]": "[marks_of_colour]", "[net]": "[nett]", "[alone, together]": "[alone, togethr]", "budget: short": "budget: shrt"},
+         {"[photos, drawings]": "[photo, drawings]", "[marks_of_colours]": "[marks_of_colour]", "[net]": "[nett]", "[alone, together]": "[alone, togethr]", "budget: brief": "budget: brif"},
          "4:12: datasets[0]: dataset 'photo' is unknown; did you mean 'photos'?",
          "6:15: relatedness[0]: relatedness 'marks_of_colour' is unknown; did you mean 'marks_of_colours'",
          "7:13: backbones[0]: backbone 'nett' is unknown; did you mean 'net'",
          "8:18: methods[1]: method 'togethr' is unknown; did you mean 'together'?",
-         "9:9: budget: budget 'shrt' is unknown; did you mean 'short'?"),
+         "9:9: budget: budget 'brif' is unknown; did you mean 'brief'?"),
     case("pictures", "unknown task", {"[colour, marks]": "[colour, marks, shapes]"}, "5:24: tasks[2]: task 'shapes' is unknown"),
     case("pictures", "task of no data set", {"[colour, marks]": "[colour, marks, expression]"}, "5:24: tasks[2]: no data set of the suite annotates 'expression'"),
     case("pictures", "data set without a task of the suite", {"tasks: [colour, marks]": "tasks: [colour, shade]", "[marks_of_colours]": "[shades_of_colours]", "mean_f1: 0.02": "accuracy: 0.02"},
@@ -424,13 +440,19 @@ SUITE = [
          "8:10: methods: a suite needs exactly one single-task method to compare with (has none)"),
     case("pictures", "two single-task methods", {"[alone, together]": "[alone, together, single_task]"},
          "8:10: methods: a suite needs exactly one single-task method to compare with (has alone, single_task)"),
+    case("pictures", "one task to balance", {"datasets: [photos, drawings]": "datasets: [photos]", "tasks: [colour, marks]": "tasks: [colour]", "relatedness: [marks_of_colours]\n": "",
+         "methods: [alone, together]": "methods: [alone, gls]", ", mean_f1: 0.02": ""},
+         "7:18: methods[1]: 'gls' balances tasks against each other, and the suite has but one (colour)"),
+    case("pictures", "weights of another task", {"methods: [alone, together]": "methods: [alone, static_weights]"},
+         "8:18: methods[1]: 'static_weights': `weights` names the task 'action_units', which is not learnt here; there is colour, marks",
+         "8:18: methods[1]: 'static_weights': `weights` names the task 'expression', which is not learnt here; there is colour, marks"),
     case("pictures", "coupling without relatedness", {"relatedness: [marks_of_colours]": "relatedness: []"},
-         "8:18: methods[1]: 'together' couples tasks by relatedness (term 'distribution_matching'), and the suite names none"),
+         "8:18: methods[1]: 'together' couples tasks by relatedness (distribution_matching), and the suite names none"),
     case("pictures", "missing margin", {"macro_f1: 0.02, ": ""}, "10:10: margins: a margin for 'macro_f1', the primary metric of 'colour', is needed"),
     case("pictures", "margin for another metric", {"mean_f1: 0.02}": "mean_f1: 0.02, macro_f2: 0.1}"},
          "10:42: margins.macro_f2: no task of the suite is scored by 'macro_f2'; did you mean 'macro_f1'?"),
     case("pictures", "margin of zero", {"mean_f1: 0.02": "mean_f1: 0"}, "10:36: margins.mean_f1: should be greater than 0 (found 0)"),
-    case("pictures", "nothing but a title", {"datasets: [photos, drawings]\n": "", "methods: [alone, together]\n": "", "budget: short\n": ""},
+    case("pictures", "nothing but a title", {"datasets: [photos, drawings]\n": "", "methods: [alone, together]\n": "", "budget: brief\n": ""},
          "1:1: a suite needs `datasets`, `methods`, `budget` (or `includes`)"),
     case("pictures", "includes beside a matrix", {"datasets:": "includes: [tiny]\ndatasets:"}, "4:11: includes: a suite that includes others has no datasets, backbones"),
     case("pictures", "data set twice", {"[photos, drawings]": "[photos, drawings, photos]"}, "4:11: datasets: 'photos' is given twice"),
@@ -503,8 +525,8 @@ def test_what_the_message_advises_mends_it(folder, bench, remedy):
 
 def test_another_budget_is_checked_in_place_of_the_suite_s_own(folder, bench):
     folder.change("net", "test_resnet\noptions: {drop_rate: 0.1}", "vit_tiny_patch16_224\noptions: {img_size: 16}")
-    assert bench("plan", "tiny", "--budget", "short").code == 0
-    folder.write("wide", GOOD["short"].replace("name: short", "name: wide").replace("image_size: 16", "image_size: 32"))
+    assert bench("plan", "tiny", "--budget", "brief").code == 0
+    folder.write("wide", GOOD["brief"].replace("name: brief", "name: wide").replace("image_size: 16", "image_size: 32"))
     done = bench("plan", "pictures", "--budget", "wide")
     assert done.code == 2
     assert (
@@ -521,10 +543,10 @@ def test_another_budget_is_checked_in_place_of_the_suite_s_own(folder, bench):
 
 
 def test_a_budget_must_have_room_for_all_data_sets(folder, bench):
-    folder.change("short", "size: 16, least: 4", "size: 7, least: 4")
-    assert bench("validate", "short").code == 0
+    folder.change("brief", "size: 16, least: 4", "size: 7, least: 4")
+    assert bench("validate", "brief").code == 0
     start = (
-        f"{folder.specs / 'pictures.yaml'}:9:9: budget: budget 'short' has batches of 7 images, too few for at least 4"
+        f"{folder.specs / 'pictures.yaml'}:9:9: budget: budget 'brief' has batches of 7 images, too few for at least 4"
     )
     check(bench("validate", "pictures"), [start])
 
@@ -535,7 +557,7 @@ def test_a_suite_tells_the_problems_of_everything_that_it_names(folder, bench):
     related = folder.change("marks_of_colours", "  blue: {}\n", "")
     net = folder.change("net", "test_resnet", "test_resnett")
     together = folder.change("together", "form: kl", "form: kll")
-    short = folder.change("short", "adamw", "adamv")
+    short = folder.change("brief", "adamw", "adamv")
     expected = [
         f"{colour}:6:21: metrics[1]: metric 'acuracy' is unknown",
         f"{photos}:11:21: layout.splt: unknown key 'splt'",

@@ -75,13 +75,8 @@ def test_folders_are_searched_through_and_through(tmp_path):
     net(tmp_path, "one", file="deep/er/one.yaml")
     net(tmp_path, "two", file="two.yml")
     net(tmp_path, "three", file="three.yaml.txt")
-    assert open_catalog([tmp_path]).names("backbone") == (
-        "efficientnet_micro",
-        "one",
-        "resnet50",
-        "resnet_micro",
-        "two",
-    )
+    shipped, found = (set(open_catalog(folders).names("backbone")) for folders in ([], [tmp_path]))
+    assert found - shipped == {"one", "two"}
 
 
 def test_several_folders_from_the_environment_and_from_the_command(tmp_path, monkeypatch):
@@ -174,7 +169,7 @@ def test_kinds_have_names_of_their_own(tmp_path):
     [
         (BackboneSpec, "resnet5", "backbone 'resnet5' is unknown; did you mean 'resnet50'"),
         (SuiteSpec, "face", "suite 'face' is unknown; did you mean 'faces'?"),
-        (SuiteSpec, "zzz", "suite 'zzz' is unknown; there is face_attributes, faces, paper, shopping, species"),
+        (SuiteSpec, "zzz", "suite 'zzz' is unknown; there is all_methods, face_attributes, "),
         (SuiteSpec, "facse", "suite 'facse' is unknown; did you mean 'faces'"),
     ],
 )

@@ -76,10 +76,13 @@ def test_source_is_the_same_with_other_line_ends_and_another_with_other_code(tmp
 # ---- run ids ----
 
 RUN: dict[str, Any] = {
-    "fingerprint_version": 1,
+    "fingerprint_version": 2,
     "method": "together",
     "type": "joint",
+    "labels": [{"name": "co_annotation", "options": {"weight": 1.0}, "code": "c0de"}],
     "terms": [{"name": "supervised", "options": {"weight": 1.0}, "code": "c0de"}],
+    "balancer": {"name": "dwa", "options": {"window": 20}, "code": "c0de"},
+    "teachers": [{"dataset": "photos", "task": "colour", "id": "1d"}],
     "backbone": {
         "name": "net",
         "timm": "test_resnet",
@@ -96,7 +99,17 @@ RUN: dict[str, Any] = {
         "precision": "float32",
         "evaluations": 2,
     },
-    "sources": [{"dataset": "photos", "data": "da7a", "standin": False, "tasks": ["colour"], "batch": 8}],
+    "sources": [
+        {
+            "dataset": "photos",
+            "data": "da7a",
+            "standin": False,
+            "tasks": ["colour"],
+            "batch": 8,
+            "possible": {"colour": ["red"]},
+            "shown": {"colour": {"start": 0.25, "stop": 0.5, "fraction": 0.3}},
+        }
+    ],
     "tasks": [
         {
             "name": "colour",
@@ -107,7 +120,14 @@ RUN: dict[str, Any] = {
         }
     ],
     "relatedness": [
-        {"name": "r", "class_task": "colour", "second_task": "marks", "covered": ["dot"], "matrix": [[0.9], [0.25]]}
+        {
+            "name": "r",
+            "first_task": "colour",
+            "second_task": "marks",
+            "covered": ["dot"],
+            "matrix": [[0.9], [0.25]],
+            "absent": [[0.1], [None]],
+        }
     ],
     "metrics": {"macro_f1": "fee1"},
     "seed": 0,

@@ -36,6 +36,7 @@ class Training:
             nn.Flatten(),
             nn.Linear(128, 4),
         ).to(memory_format=memory_format)
+        self.balancer = nn.Linear(1, 1)  # anything with a state
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         plain = [p for p in self.network.parameters() if p.ndim <= 1]
         self.optimizer = OPTIMIZERS[optimizer]([{"params": decayed}, {"params": plain, "weight_decay": 0.0}])
@@ -49,10 +50,10 @@ class Training:
         return self
 
     def save(self, file, state=None, scaler=None):
-        save_checkpoint(file, RUN, state or State(step=3), self.network, self.optimizer, scaler)
+        save_checkpoint(file, RUN, state or State(step=3), self.network, self.balancer, self.optimizer, scaler)
 
     def load(self, file, run=RUN):
-        return load_checkpoint(file, run, self.network, self.optimizer)
+        return load_checkpoint(file, run, self.network, self.balancer, self.optimizer)
 
     def snapshot(self):
         """Everything that training depends on, copied."""
@@ -63,6 +64,7 @@ class Training:
             if value is not None
         }
         model = {name: value.clone() for name, value in self.network.state_dict().items()}
+        model |= {f"balancer {name}": value.clone() for name, value in self.balancer.state_dict().items()}
         return model | moments | {"random": torch.get_rng_state()}
 
 
@@ -135,9 +137,9 @@ def test_tied_weights_are_kept(file):
         return network, torch.optim.SGD(network.parameters(), lr=0.1)
 
     network, optimizer = tied()
-    save_checkpoint(file, RUN, State(), network, optimizer, None)
+    save_checkpoint(file, RUN, State(), network, nn.Identity(), optimizer, None)
     other, other_optimizer = tied()
-    load_checkpoint(file, RUN, other, other_optimizer)
+    load_checkpoint(file, RUN, other, nn.Identity(), other_optimizer)
     assert torch.equal(other[1].weight, network[0].weight)
 
 
@@ -150,7 +152,7 @@ def test_the_file_is_safetensors_with_a_json_header(file):
         header = json.loads(opened.metadata()["bench"])
         names = set(opened.keys())
     assert (header["version"], header["run"], header["step"]) == (CHECKPOINT_VERSION, RUN, 3)
-    assert {name.split("/")[0] for name in names} == {"model", "optimizer", "random"}
+    assert {name.split("/")[0] for name in names} == {"model", "balancer", "optimizer", "random"}
     assert [entry.name for entry in file.parent.iterdir()] == [file.name]
 
 

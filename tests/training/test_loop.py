@@ -56,7 +56,7 @@ def changed(run: RunSpec, **recipe) -> RunSpec:
 
 
 def sources_of(one: SuitePlan, run: RunSpec, store=lambda store: store) -> list[SourceData]:
-    return [SourceData(s.dataset, store(one.preparations[s.dataset].open()), s.tasks, s.batch) for s in run.sources]
+    return [SourceData(source, store(one.preparations[source.dataset].open())) for source in run.sources]
 
 
 def run_of(one: SuitePlan, method: str, task: str | None = None) -> PlannedRun:

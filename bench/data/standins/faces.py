@@ -54,7 +54,7 @@ def check(
     problems: Problems = []
     if relatedness is None:
         return [(("relatedness",), "faces are drawn from the probabilities of a relatedness; name one")]
-    classes, second = tasks[relatedness.class_task], tasks[relatedness.second_task]
+    classes, second = tasks[relatedness.first_task], tasks[relatedness.second_task]
     for label in options.prevalence.keys() - set(classes.labels):
         near = did_you_mean(label, classes.labels)
         problems.append((("prevalence", label), f"task '{classes.name}' has no label '{label}'{near}"))
@@ -105,7 +105,7 @@ def _people_of(request: StandInRequest, split: str) -> _People:
     people, identities = _draw_people(options, name, split, count, rng)
     groups = [f"s{person:04d}" if options.subjects else "" for person in people]
     assert request.relatedness is not None  # see `check`
-    classes = Vocabulary("multiclass", request.tasks[request.relatedness.class_task].labels)
+    classes = Vocabulary("multiclass", request.tasks[request.relatedness.first_task].labels)
     # Which labels are missing comes from the stream of the pictures: nuisances depend on what is annotated.
     table = label_table(request, split, groups, {classes: expressions, UNITS: units}, options.missing, rng)
     return _People(table, units, identities, rng)
@@ -117,7 +117,7 @@ def _draw_labels(
     """Expressions int32 [n] (task order) and units bool [n, units] (drawing order)."""
     relatedness = request.relatedness
     assert relatedness is not None  # see `check`
-    labels = request.tasks[relatedness.class_task].labels
+    labels = request.tasks[relatedness.first_task].labels
     shares = np.array([options.prevalence.get(label, 0.0) for label in labels])
     shares = (shares > 0).astype(float) if balanced else shares
     expressions = rng.choice(len(labels), size=count, p=shares / shares.sum()).astype(np.int32)

@@ -2,8 +2,11 @@
 
 - `Options`: a frozen pydantic model of its options in a method spec, `weight` among them;
 - `NEEDS_RELATEDNESS`: whether it couples tasks through the relatedness of the suite;
-- `loss(options, tasks, relatedness, outputs, targets) -> Tensor`: a scalar, not yet weighted.
+- `NEEDS_TEACHERS`: whether it learns from what single-task networks say of images without a label;
+- `BALANCED`: whether its losses are the tasks' own, by task, which a balancer may weigh against each other;
+- `losses(options, tasks, relatedness, outputs, targets) -> dict[str, Tensor]`: scalars, not yet weighted, by task name
+  or by the name of a relatedness; the term is their sum.
 
-`outputs` are logits float [n, labels] by task; `targets` by task are int64 [n] (multiclass) or int8 [n, labels]
-(multilabel), -1 = not annotated. `relatedness` are the pairs of the suite as `Coupling`s on the device.
+`outputs` are logits float [n, labels] by task; `targets` are `Targets`; `relatedness` are the pairs of the suite as
+`Coupling`s on the device.
 """

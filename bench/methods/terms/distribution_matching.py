@@ -4,6 +4,10 @@ From the class predictions p(c|x) follows a distribution of the second task, q_i
 image whatever its labels. The term is a divergence of q and the second task's own prediction p, mean over images and
 (for attributes) over the labels that the relatedness covers.
 
+Where the first task is multilabel too, every listed cell (i, j) tells by itself what follows from attribute i for
+attribute j, by the law of total probability: q_ij = p_i R[i, j] + (1 - p_i) R0[i, j], where R0 is p(j | i absent). The
+term is then the same divergence of q_ij and p_j, mean over images and listed cells. The paper has no such pairs.
+
 Recalled from Kollias, Sharmanska and Zafeiriou (AAAI 2024, arXiv 2401.01219) is L = E_x sum_i -p_i log q_i: that is
 `form: positive, target: attributes, detach_target: false`, up to the mean over labels. It has no minimum at
 agreement (p = 0 makes it vanish), so the default is the proper cross entropy of both outcomes, each task in turn the
@@ -21,11 +25,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.methods.objective import Coupling
+from bench.methods.objective import Coupling, Targets
 from bench.specs.model import Frozen
 from bench.specs.run import RunTask
 
 NEEDS_RELATEDNESS = True
+NEEDS_TEACHERS = False
+BALANCED = False
 
 # A relatedness may hold exact zeros and ones; its cells are kept this far from them, so that q and 1 - q have finite
 # logarithms. (Keeping q itself away would stop the gradient just where the classes are confidently wrong.)
@@ -37,7 +43,8 @@ class Options(Frozen):
 
     `form`: `positive` (-t log s), `bernoulli` (cross entropy of the whole outcome: both outcomes of an attribute, all
     classes of a class task), `kl` (the same minus the target's entropy). `target`: whose prediction is the soft
-    target t of the other, s: `attributes` (the second task's), `classes` (q), or `both` (mean of the two).
+    target t of the other, s: `attributes` (the second task's), `classes` (q, whatever the first task is), or `both`
+    (mean of the two).
     `detach_target`: no gradient flows through t.
     """
 
@@ -47,35 +54,37 @@ class Options(Frozen):
     detach_target: bool = True
 
 
-def loss(
+def losses(
     options: Options,
     tasks: Mapping[str, RunTask],
     relatedness: Sequence[Coupling],
     outputs: Mapping[str, Tensor],
-    targets: Mapping[str, Tensor],
-) -> Tensor:
-    """The sum over the related pairs of tasks."""
-    total = next(iter(outputs.values())).new_zeros((), dtype=torch.float32)
-    for pair in relatedness:
-        total = total + matching_loss(options, pair, outputs[pair.class_task], outputs[pair.second_task])
-    return total
+    targets: Targets,
+) -> dict[str, Tensor]:
+    """By related pair of tasks."""
+    return {p.name: matching_loss(options, p, outputs[p.first_task], outputs[p.second_task]) for p in relatedness}
 
 
-def matching_loss(options: Options, pair: Coupling, class_logits: Tensor, second_logits: Tensor) -> Tensor:
-    """The term for one pair of tasks; logits float [n, classes] and [n, labels of the second task]."""
-    precise = torch.promote_types(class_logits.dtype, torch.float32)  # never log a half-precision probability
-    implied = _implied(class_logits.to(precise), pair)
-    predicted = _predicted(second_logits.to(precise), pair)
-    # (target, student): the second task's prediction teaches the classes, q teaches the second task.
+def matching_loss(options: Options, pair: Coupling, first_logits: Tensor, second_logits: Tensor) -> Tensor:
+    """The term for one pair of tasks; logits float [n, labels of the first task] and [n, labels of the second]."""
+    precise = torch.promote_types(first_logits.dtype, torch.float32)  # never log a half-precision probability
+    first, second = first_logits.to(precise), second_logits.to(precise)
+    predicted = _predicted(second, pair)
+    implied = _implied(first, pair) if pair.absent is None else _implied_by_cell(first, pair.matrix, pair.absent)
+    # (target, student): the second task's prediction teaches the first, q teaches the second task.
     directions = {"attributes": [(predicted, implied)], "classes": [(implied, predicted)]}
     both = directions["attributes"] + directions["classes"]
     values = [_divergence(options, t, s, pair.exclusive) for t, s in directions.get(options.target, both)]
-    return torch.stack(values).mean()
+    return torch.stack([_mean(value, pair) for value in values]).mean()
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """Probabilities of labels, and the logarithms of them and of their complements; float [n, covered]."""
+    """Probabilities of labels, and the logarithms of them and of their complements.
+
+    Float [n, first labels, covered], the middle 1 where it is the same for all first labels; [n, covered] where the
+    first task is multiclass.
+    """
 
     probability: Tensor
     log: Tensor
@@ -89,6 +98,8 @@ def _predicted(logits: Tensor, pair: Coupling) -> _Outcome:
         probability = log.exp()
         return _Outcome(probability, log, torch.log((1 - probability).clamp(min=EPSILON)))
     covered = logits[:, pair.covered]
+    if pair.absent is not None:
+        covered = covered[:, None]
     return _Outcome(torch.sigmoid(covered), F.logsigmoid(covered), F.logsigmoid(-covered))
 
 
@@ -101,7 +112,17 @@ def _implied(class_logits: Tensor, pair: Coupling) -> _Outcome:
     return _Outcome(shares @ matrix, torch.log(shares @ matrix), torch.log(shares @ (1 - matrix)))
 
 
+def _implied_by_cell(logits: Tensor, present: Tensor, absent: Tensor) -> _Outcome:
+    """q of every pair of a first and a second label; whatever is finite where nothing is said about a pair."""
+    # All cells are computed, since to pick the listed ones would make the device wait for their number.
+    given, otherwise = (t.to(logits.dtype).nan_to_num(0.5).clamp(EPSILON, 1 - EPSILON) for t in (present, absent))
+    yes, no = torch.sigmoid(logits)[:, :, None], torch.sigmoid(-logits)[:, :, None]
+    q, complement = yes * given + no * otherwise, yes * (1 - given) + no * (1 - otherwise)
+    return _Outcome(q, torch.log(q), torch.log(complement))
+
+
 def _divergence(options: Options, target: _Outcome, student: _Outcome, exclusive: bool) -> Tensor:
+    """Of each label of each image, of the outcomes' shape."""
     t, log_t, log_not_t = target.probability, target.log, target.log_not
     if options.detach_target:
         t, log_t, log_not_t = t.detach(), log_t.detach(), log_not_t.detach()
@@ -109,5 +130,14 @@ def _divergence(options: Options, target: _Outcome, student: _Outcome, exclusive
     value = -t * (student.log - log_t if relative else student.log)
     if not exclusive and options.form != "positive":
         value = value - (1 - t) * (student.log_not - log_not_t if relative else student.log_not)
-    # A class task is one outcome over all labels, attributes are one outcome each.
-    return value.sum(1).mean() if exclusive else value.mean()
+    return value
+
+
+def _mean(value: Tensor, pair: Coupling) -> Tensor:
+    """A class task is one outcome over all labels, attributes are one outcome each, as are listed cells."""
+    if pair.exclusive:
+        return value.sum(1).mean()
+    if pair.absent is None:
+        return value.mean()
+    listed = (~pair.matrix.isnan()).to(value.dtype)
+    return (value * listed).sum() / (len(value) * listed.sum())
