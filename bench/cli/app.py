@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 import bench
-from bench.cli import curve, data, results, run, specs
+from bench.cli import curve, data, diagnose, results, run, specs
 from bench.cli.options import errors
 from bench.errors import BenchError, InfrastructureError, is_infrastructure
 
@@ -29,6 +29,7 @@ specs.register(app)
 run.register(app)
 results.register(app)
 curve.register(app)
+diagnose.register(app)
 app.add_typer(data.app, name="data")
 
 
