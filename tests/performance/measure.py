@@ -16,10 +16,13 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 import torch
+from balancers import AGGREGATORS, balancing
 from comparison import Measured, in_turn, write_report
+from coupling import SUITES, coupling
 from joblib import Parallel, delayed
 from numpy.lib.format import open_memmap
 from PIL import Image
+from probe import cost
 from torch.nn import functional as F
 
 from bench.data.augmentation import augment, draw_changes
@@ -46,7 +49,7 @@ def training_throughput(backbone: str, repeats: int) -> Measured:
     stores = {name: preparation.prepare() for name, preparation in one.preparations.items()}
     recipe = run.spec.recipe.model_copy(update={"steps": STEPS, "evaluations": 1})
     spec = run.spec.model_copy(update={"recipe": recipe})
-    sources = [SourceData(s.dataset, stores[s.dataset], s.tasks, s.batch) for s in spec.sources]
+    sources = [SourceData(source, stores[source.dataset]) for source in spec.sources]
 
     def ours() -> float:
         with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +81,7 @@ def bare_loop(spec, sources) -> float:  # type: ignore[no-untyped-def]
     for step in range(STEPS):
         rows = order[step * batch : (step + 1) * batch]
         changes = draw_changes(spec.recipe.augmentation, batch, size, rng)
-        outputs = network(augment(images[rows], changes, mean, std, color=True))
+        outputs = network(augment(images[rows], changes, mean, std, color=True)).logits
         loss = F.cross_entropy(outputs["expression"], classes[rows])
         loss = loss + F.binary_cross_entropy_with_logits(outputs["action_units"], units[rows])
         loss.backward()
@@ -222,6 +225,9 @@ def main() -> None:
     measured = [
         training_throughput("resnet_micro", arguments.repeats),
         training_throughput("efficientnet_micro", arguments.repeats),
+        *(coupling(suite, arguments.repeats) for suite in SUITES),
+        *(balancing("test_resnet", name, arguments.repeats) for name in AGGREGATORS),
+        *(cost("resnet_micro", method, arguments.repeats) for method in ("multi_task", "distribution_matching")),
         gathering(arguments.repeats),
         augmentation(arguments.repeats),
         drawing(max(arguments.repeats // 2, 1)),
