@@ -93,13 +93,21 @@ class Transfer:
 
 
 def transfer(plan: SuitePlan, records: Mapping[str, Record], *, every_metric: bool = False) -> Transfer:
-    """Judge every joint cell of a plan. `records` by run id; the family is all judged cells of the suite."""
-    scores = all_cell_scores(plan, records, every_metric=every_metric)
+    """Judge every joint cell of a plan. `records` by run id, also of runs that `--only` leaves out.
+
+    The family is all cells of the suite: what is looked at decides what is told, not how it is judged.
+    """
+    scores = all_cell_scores(plan.whole, records, every_metric=every_metric)
     joint = [key for key in scores if key[0].method != plan.suite.twin.name]
     pairs = [(scores[key], scores[plan.twin_of(key[0]), key[1]]) for key in joint]
-    verdicts = judge(pairs, dict(plan.suite.spec.margins))
+    family = judge(pairs, dict(plan.suite.spec.margins))
+    told = set(plan.cells)
+    verdicts = [verdict for verdict in family if verdict.cell in told]
     missing = sorted(
-        {f"{s.cell} seed {seed}: {why}" for s in scores.values() if s.primary for seed, why in s.absent.items()}
+        f"{s.cell} seed {seed}: {why}"
+        for s in scores.values()
+        if s.primary and s.cell in told
+        for seed, why in s.absent.items()
     )
     methods = tuple(
         _method_transfer(plan, scores, verdicts, backbone.name, method.name)
@@ -107,7 +115,7 @@ def transfer(plan: SuitePlan, records: Mapping[str, Record], *, every_metric: bo
         for method in plan.suite.compared
         if any((v.cell.backbone, v.cell.method) == (backbone.name, method.name) for v in verdicts)
     )
-    return Transfer(plan.name, plan.provenance, plan.standin, len(verdicts), tuple(verdicts), methods, tuple(missing))
+    return Transfer(plan.name, plan.provenance, plan.standin, len(family), tuple(verdicts), methods, tuple(missing))
 
 
 def paired_differences(joint: CellScores, single: CellScores) -> dict[int, float]:
@@ -180,7 +188,8 @@ def _method_transfer(
 ) -> MethodTransfer:
     mine = [v for v in verdicts if (v.cell.backbone, v.cell.method) == (backbone, method) and v.primary]
     outcomes: tuple[Outcome, ...] = ("harm", "benefit", "equivalent", "inconclusive")
-    counts = {outcome: sum(v.outcome == outcome for v in mine) for outcome in outcomes}
+    # A cell without any result is no inconclusive one.
+    counts = {outcome: sum(v.outcome == outcome and bool(v.seeds) for v in mine) for outcome in outcomes}
     cells = [(scores[v.cell, v.metric], scores[plan.twin_of(v.cell), v.metric]) for v in mine]
     if not all(joint.complete and single.complete for joint, single in cells):
         absent = tuple(sorted({why for v in mine for why in v.absent}))

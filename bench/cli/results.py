@@ -242,7 +242,7 @@ def _method_lines(record: Record) -> dict[str, str]:
 
 
 def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], int]:
-    """Records of a plan by run id; warns of those that cannot be read.
+    """Records of a plan by run id, those left out by `--only` among them; warns of those that cannot be read.
 
     And how many records of its suite differ in anything but the seed from all its runs, those left out by `--only`
     among them. Negative controls, which belong to no leaderboard, are not counted.
@@ -251,7 +251,7 @@ def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], i
 
     found: dict[str, Record] = {}
     planned = {_but_for_seed(run.spec) for run in (*one.everything, *one.left_out)}
-    for run in one.runs:
+    for run in one.whole.runs:
         try:
             record = store.find(run.spec)
         except RecordError as error:

@@ -274,13 +274,14 @@ def _print_results(plans: Sequence[SuitePlan], store: RecordStore) -> None:
         if one.searches:
             print_table(tuning_table(one), output())
         records, others = records_of(one, store)
-        if not any(record.status == "done" for record in records.values()):
+        if not any(run.spec.id in records and records[run.spec.id].status == "done" for run in one.runs):
             continue
         measured.append(one)
         report, board = transfer(one, records), standings(one, records, others=others)
         for table in (verdict_table(report), method_table(report), leaderboard_table(board)):
             print_table(table, output())
-        files = write_files(store.results, board, report)
+        whole = one.whole  # files tell of the whole suite, whatever --only looks at
+        files = write_files(store.results, standings(whole, records, others=others), transfer(whole, records))
         if one.controls:
             files += _print_controls(one, records, store)
         _print_written(files)

@@ -19,7 +19,7 @@ from bench.data.store import Audit, read_manifest
 from bench.errors import DataError, UnknownName, UsageError
 from bench.runs.assembly import Assembly, Slot
 from bench.runs.check import checked_suite, standin_relatedness, standin_tasks
-from bench.runs.controls import Control, suite_controls
+from bench.runs.controls import Control, reference_of, suite_controls
 from bench.runs.matrices import run_relatedness
 from bench.runs.search import ScoreOf, Search, scores_in, searches, settings_of
 from bench.runs.tuning import FIRST_TRIAL_SEED, Trial
@@ -57,8 +57,9 @@ class PlannedRun:
     def title(self) -> str:
         """One line for progress and tables."""
         where = "/".join(name for name in (self.dataset, self.task) if name)
+        point = self.suite.partition("[")[2].rstrip("]")
         what = f"trial {self.trial.title}" if self.trial else f"seed {self.seed}"
-        return " ".join(filter(None, (self.method, self.backbone, where, what)))
+        return " ".join(filter(None, (point, self.method, self.backbone, where, what)))
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,14 @@ class SuitePlan:
     def name(self) -> str:
         """The suite's name, with the point where the suite has axes."""
         return f"{self.suite.name}[{self.point.label}]" if self.point.label else self.suite.name
+
+    @cached_property
+    def whole(self) -> SuitePlan:
+        """The plan with the runs that `--only` keeps out: what tests are adjusted over, whatever is looked at."""
+        if not self.left_out:
+            return self
+        runs = (*self.runs, *(run for run in self.left_out if run.trial is None))
+        return replace(self, runs=runs, left_out=())
 
     @property
     def audits(self) -> dict[str, Audit | None]:
@@ -431,8 +440,12 @@ def _only(name: str, plans: Sequence[SuitePlan], names: Sequence[str]) -> tuple[
 def _part_of(plan: SuitePlan, wanted: Mapping[str, set[str]]) -> SuitePlan:
     """What is wanted of a plan."""
 
+    wanted = {**wanted, "method": wanted["method"] | _with_controls(plan, wanted["method"])}
+    asked = (run for run in plan.everything if _is_wanted(plan.suite, run.slot, wanted))
+    teachers = {teacher.id for run in asked for teacher in run.spec.teachers}
+
     def kept(runs: Sequence[PlannedRun]) -> tuple[PlannedRun, ...]:
-        return tuple(run for run in runs if _is_wanted(plan.suite, run.slot, wanted))
+        return tuple(run for run in runs if run.spec.id in teachers or _is_wanted(plan.suite, run.slot, wanted))
 
     runs, trials = kept(plan.runs), kept(plan.trials)
     chosen = {run.spec.id for run in (*runs, *trials)}
@@ -444,6 +457,15 @@ def _part_of(plan: SuitePlan, wanted: Mapping[str, set[str]]) -> SuitePlan:
         searches={slot: one for slot, one in plan.searches.items() if _is_wanted(plan.suite, slot, wanted)},
         left_out=tuple(run for run in plan.everything if run.spec.id not in chosen),
     )
+
+
+def _with_controls(plan: SuitePlan, methods: set[str]) -> set[str]:
+    """The controls of some methods, and the methods without coupling that these are compared with."""
+    asked = [method for method in plan.suite.methods if method.name in methods]
+    found = {control.name for control in plan.controls.values() if control.of in methods}
+    coupled = {plan.controls[name].of for name in found} | {c.of for c in plan.controls.values() if c.name in methods}
+    references = (reference_of(method, plan.suite.methods) for method in plan.suite.methods if method.name in coupled)
+    return found | {method.name for method in (*asked, *references) if method is not None}
 
 
 def _is_wanted(suite: ResolvedSuite, slot: Slot, wanted: Mapping[str, set[str]]) -> bool:
