@@ -26,8 +26,8 @@ from bench.cli.options import (
     results_of,
     writable,
 )
-from bench.cli.results import Format, records_of
-from bench.errors import NothingMeasured, UnknownName, UsageError
+from bench.cli.results import Format, records_of, refuse_nothing
+from bench.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from bench.analysis.curves import Curve
@@ -127,11 +127,7 @@ def _curves(suite: str, plans: tuple[SuitePlan, ...], wanted: list[tuple[str, st
 
     asked = {name for name, _ in wanted}
     measured = [(one, records_of(one, store)[0]) for one in plans if one.suite.name in asked]
-    if not any(record.status == "done" for _, records in measured for record in records.values()):
-        raise NothingMeasured(
-            f"nothing is measured yet for suite '{suite}' in {store.root}",
-            hint=f"`bench run --suite {suite}` measures it",
-        )
+    refuse_nothing(suite, (records for _, records in measured), store)
     return [curves([pair for pair in measured if pair[0].suite.name == name], axis) for name, axis in wanted]
 
 

@@ -30,6 +30,8 @@ from bench.cli.options import (
 from bench.errors import NothingMeasured, RecordError, UnknownName
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from bench.runs.plan import SuitePlan
     from bench.runs.records import Record, RecordStore
     from bench.specs.run import RunSpec
@@ -295,9 +297,14 @@ def _measured(
         store=store,
     )
     found = [(one, *records_of(one, store)) for one in plans]
-    if not any(record.status == "done" for _, records, _ in found for record in records.values()):
+    refuse_nothing(suite, (records for _, records, _ in found), store)
+    return found
+
+
+def refuse_nothing(suite: str, found: Iterable[Mapping[str, Record]], store: RecordStore) -> None:
+    """Raises `NothingMeasured` if there is not one result."""
+    if not any(record.status == "done" for records in found for record in records.values()):
         raise NothingMeasured(
             f"nothing is measured yet for suite '{suite}' in {store.root}",
             hint=f"`bench run --suite {suite}` measures it",
         )
-    return found

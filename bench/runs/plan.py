@@ -460,12 +460,11 @@ def _part_of(plan: SuitePlan, wanted: Mapping[str, set[str]]) -> SuitePlan:
 
 
 def _with_controls(plan: SuitePlan, methods: set[str]) -> set[str]:
-    """The controls of some methods, and the methods without coupling that these are compared with."""
-    asked = [method for method in plan.suite.methods if method.name in methods]
-    found = {control.name for control in plan.controls.values() if control.of in methods}
-    coupled = {plan.controls[name].of for name in found} | {c.of for c in plan.controls.values() if c.name in methods}
-    references = (reference_of(method, plan.suite.methods) for method in plan.suite.methods if method.name in coupled)
-    return found | {method.name for method in (*asked, *references) if method is not None}
+    """The controls of some methods, what some controls control, and the methods without coupling to compare with."""
+    asked = [control for control in plan.controls.values() if methods & {control.of, control.name}]
+    references = (reference_of(control.method, plan.suite.methods) for control in asked)
+    found = {control.name for control in asked if control.of in methods} | {control.of for control in asked}
+    return found | {method.name for method in references if method is not None}
 
 
 def _is_wanted(suite: ResolvedSuite, slot: Slot, wanted: Mapping[str, set[str]]) -> bool:

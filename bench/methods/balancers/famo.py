@@ -22,8 +22,6 @@ from bench.specs.model import Frozen
 
 KIND: Literal["loss"] = "loss"
 check = no_objection
-check = no_objection
-check = no_objection
 
 EPSILON = 1e-8  # added to losses before a logarithm, as in the authors' code
 

@@ -17,8 +17,6 @@ from bench.specs.model import Frozen
 
 KIND: Literal["loss"] = "loss"
 check = no_objection
-check = no_objection
-check = no_objection
 
 
 class Options(Frozen):

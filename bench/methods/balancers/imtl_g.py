@@ -18,8 +18,6 @@ from bench.specs.model import Frozen
 
 KIND: Literal["gradient"] = "gradient"
 check = no_objection
-check = no_objection
-check = no_objection
 
 # TorchJD takes weights for none at all where they add up to less than 1e-12 before they are scaled to 1: gradients that
 # point against each other. They shrink as gradients grow, so with inner products of this size the bound lies well above

@@ -18,8 +18,6 @@ from bench.specs.model import Frozen
 
 KIND: Literal["gradient"] = "gradient"
 check = no_objection
-check = no_objection
-check = no_objection
 
 
 class Options(Frozen):

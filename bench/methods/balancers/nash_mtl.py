@@ -26,8 +26,6 @@ from bench.specs.model import Frozen
 
 KIND: Literal["gradient"] = "gradient"
 check = no_objection
-check = no_objection
-check = no_objection
 
 # Gradients that point against each other leave nothing to gain, and weights grow without bound: a part of the norm,
 # added to the diagonal, bounds them, and moves the others by no more than this part.

@@ -21,8 +21,6 @@ from bench.specs.streams import stream_seed
 
 KIND: Literal["gradient"] = "gradient"
 check = no_objection
-check = no_objection
-check = no_objection
 
 
 class Options(Frozen):

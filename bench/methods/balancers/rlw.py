@@ -17,8 +17,6 @@ from bench.specs.streams import stream
 
 KIND: Literal["loss"] = "loss"
 check = no_objection
-check = no_objection
-check = no_objection
 
 
 class Options(Frozen):

@@ -22,8 +22,6 @@ from bench.specs.model import Frozen
 
 KIND: Literal["gradient"] = "gradient"
 check = no_objection
-check = no_objection
-check = no_objection
 
 RIDGE = 1e-4  # TorchJD's own: a part of the trace, added to the diagonal so that dependent gradients have one solution
 
