@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("bench", deadline=None)  # time tells of the machine, not of the code
+settings.load_profile("bench")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # many small processes at once: threads would only wait for each other
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

@@ -21,7 +21,7 @@ from bench.runs.controls import Control, Kind, reference_of
 from bench.runs.plan import Cell, SuitePlan
 from bench.runs.records import Record
 
-Finding = Literal["no gain", "vanishes", "shrinks", "remains", "inconclusive"]
+Finding = Literal["none shown", "vanishes", "shrinks", "remains", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ class ControlCell:
 
 @dataclass(frozen=True)
 class ControlReport:
-    """All controls of a suite. `family` is the number of controls that were judged; `unjudged` says what was not."""
+    """The controls that a plan is about. `family` is the number of those in the whole suite, which tests are adjusted
+    over, whatever `--only` shows; `unjudged` says what was not judged."""
 
     suite: str
     provenance: str
@@ -105,12 +106,13 @@ class ControlReport:
 
 @dataclass(frozen=True)
 class _Trial:
-    """One control with a backbone; `cells` are (method, control, reference)."""
+    """One control with a backbone; `cells` are (method, control, reference). `shown`: whether `--only` keeps it."""
 
     backbone: str
     control: Control
     reference: str
     cells: tuple[tuple[CellScores, CellScores, CellScores], ...]
+    shown: bool
 
 
 def controls(plan: SuitePlan, records: Mapping[str, Record]) -> ControlReport:
@@ -124,24 +126,25 @@ def controls(plan: SuitePlan, records: Mapping[str, Record]) -> ControlReport:
                 unjudged[found] = None
             else:
                 trials.append(found)
-    verdicts = _judge(plan, records, trials)
-    cells = tuple(_cell(*scores) for trial in trials for scores in trial.cells)
+    verdicts = _judge(plan.whole, records, trials)
+    cells = tuple(_cell(*scores) for trial in trials if trial.shown for scores in trial.cells)
     return ControlReport(plan.name, plan.provenance, plan.standin, len(trials), tuple(verdicts), cells, tuple(unjudged))
 
 
 def finding_of(gain: Change, control_gain: Change, lost: Change) -> tuple[Finding, str]:
     """What a control says, and why it says nothing.
 
-    `no gain`: the method has no significant gain, so there is nothing to vanish. `vanishes`: the method gains, and more
+    `none shown`: the method has no significant gain, so nothing could vanish. `vanishes`: the method gains, and more
     than the control, which does not gain. `shrinks`: so it does, but the control gains too, so part of the gain has
-    another cause. `remains`: the control gains, and the method not significantly more. Else `inconclusive`.
+    another cause. `remains`: the control gains, and the method not significantly more. `inconclusive`: results are
+    missing or cannot be tested, or the method gains and the control is neither shown to gain nor to gain less.
     """
     if lost.n < 2:
         return "inconclusive", "fewer than two seeds"
     if gain.is_flat:
         return "inconclusive", "the same gain at every seed: no spread to test against"
     if not gain.is_gain:
-        return "no gain", ""
+        return "none shown", ""
     if lost.is_gain:
         return ("shrinks" if control_gain.is_gain else "vanishes"), ""
     return ("remains" if control_gain.is_gain else "inconclusive"), ""
@@ -152,16 +155,16 @@ def _trial(plan: SuitePlan, records: Mapping[str, Record], backbone: str, contro
     reference = reference_of(control.method, plan.suite.methods)
     if reference is None:
         return f"{control.of}: the suite has no method that is the same without coupling, to compare with"
-    mine = [cell for cell in plan.control_cells if (cell.backbone, cell.method) == (backbone, control.name)]
+    whole = plan.whole
+    cells = [cell for cell in whole.control_cells if (cell.backbone, cell.method) == (backbone, control.name)]
     names = (control.of, control.name, reference.name)
-    wanted = [[replace(cell, method=name) for name in names] for cell in mine]
-    if not mine or not all(plan.is_planned(cell) for cell in chain(*wanted)):
-        return f"{control.name} on {backbone}: left out of the plan, it or what it is compared with"
+    wanted = [[replace(cell, method=name) for name in names] for cell in cells]
     return _Trial(
         backbone,
         control,
         reference.name,
-        tuple(_scores(plan, records, method, other, plain) for method, other, plain in wanted),
+        tuple(_scores(whole, records, method, other, plain) for method, other, plain in wanted),
+        shown=all(plan.is_planned(cell) for cell in chain(*wanted)),
     )
 
 
@@ -184,6 +187,8 @@ def _judge(plan: SuitePlan, records: Mapping[str, Record], trials: Sequence[_Tri
     lost_p = _adjusted(lost)
     verdicts = []
     for i, trial in enumerate(trials):
+        if not trial.shown:
+            continue
         control = trial.control
         gain = _change(gains[i], gain_p[trial.backbone, control.of])
         other, gone = _change(others[i], paired_t(others[i]).p), _change(lost[i], lost_p[i])

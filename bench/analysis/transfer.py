@@ -66,7 +66,8 @@ class MethodTransfer:
     `delta_m`: mean relative change of the primary metrics against the single-task twins, in percent, as defined by
     Maninis, Radosavovic and Kokkinos (CVPR 2019), positive = better; `low`, `high`: its 95 % interval over seeds.
     `literal_flag`: negative transfer as Kollias et al. (AAAI 2024) put it, "worse than that of at least one
-    single-task model", by means alone. Both are None where cells are missing; `absent` says why.
+    single-task model", by means alone. Both are None where cells are missing; `absent` says why. `undefined` names the
+    twins that score 0 with some seed, relative to which there is no change, so that `delta_m` is None.
     """
 
     backbone: str
@@ -77,6 +78,7 @@ class MethodTransfer:
     high: float | None
     literal_flag: bool | None
     absent: tuple[str, ...] = ()
+    undefined: tuple[Cell, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,8 @@ def _method_transfer(
     changes = [relative_change(cells, seed) for seed in plan.seeds]
     by_seed = [change for change in changes if change is not None]
     if len(by_seed) < len(changes):  # a twin that scores 0: the ratio is not defined, and no seed is left out
-        return MethodTransfer(backbone, method, counts, None, None, None, flag)
+        zeros = tuple(single.cell for _, single in cells if 0 in single.values.values())
+        return MethodTransfer(backbone, method, counts, None, None, None, flag, undefined=zeros)
     low, high = t_interval(by_seed)
     delta = _mean(by_seed)
     return MethodTransfer(backbone, method, counts, delta, _number(low), _number(high), flag)

@@ -228,6 +228,10 @@ def _method_lines(record: Record) -> dict[str, str]:
     run, cost = record.run, record.cost
     parts = {"labels": run.labels, "terms": run.terms, "balancer": (run.balancer,) if run.balancer else ()}
     lines = {key: ", ".join(f"{part.name} {part.options}" for part in found) for key, found in parts.items() if found}
+    if run.relatedness:
+        lines["relatedness"] = ", ".join(
+            f"{one.name} ({one.first_task} to {one.second_task})" for one in run.relatedness
+        )
     for dataset, transforms in record.label_changes.items():
         said = [
             f"{name} on {task}: {change.added:,} added to {change.before:,}, {change.contradicted:,} contradicted"
@@ -252,7 +256,7 @@ def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], i
     from bench.runs.controls import control_methods
 
     found: dict[str, Record] = {}
-    planned = {_but_for_seed(run.spec) for run in (*one.everything, *one.left_out)}
+    planned = {_but_for_seed(run.spec) for run in one.whole.everything}
     for run in one.whole.runs:
         try:
             record = store.find(run.spec)

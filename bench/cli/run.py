@@ -302,7 +302,7 @@ def _print_controls(one: SuitePlan, records: Mapping[str, Record], store: Record
     report = controls(one, records)
     for table in (control_cell_table(report), control_table(report)):
         print_table(table, output())
-    return write_files(store.results, report)
+    return write_files(store.results, controls(one.whole, records))
 
 
 def _print_failures(plans: Sequence[SuitePlan], store: RecordStore, tally: Tally) -> None:

@@ -82,7 +82,7 @@ class LossBalancer(Balancer):
 
     def backward(self, losses: Losses, step: int, shared: Shared, backward: Backward) -> None:
         combined = self.combined(torch.stack(list(losses.balanced.values())), step)
-        backward(torch.stack([combined, *losses.rest]).sum())
+        backward(torch.stack([combined, *losses.rest.values()]).sum())
 
 
 class GradientBalancer(Balancer):
@@ -107,7 +107,7 @@ class GradientBalancer(Balancer):
         self.held_bytes = sum(jacobian.nbytes for jacobian in jacobians)
         weights = self._weights(jacobians, step)
         combined = [torch.tensordot(weights, jacobian, dims=1) for jacobian in jacobians]
-        rest = list(losses.rest)
+        rest = list(losses.rest.values())
         if at_features:
             # The gradient of this scalar at the features is the combination of the tasks' gradients there.
             rest.append((shared.features.to(weights.dtype) * combined[0]).sum())

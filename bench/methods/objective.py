@@ -98,16 +98,16 @@ class Losses:
     """The weighted losses of one batch, scalars on the device.
 
     `parts`: everything, named `term.task` or `term.relatedness`, for logs. `balanced`: by task, what a balancer weighs.
-    `rest`: what it leaves alone, the couplings among it. The loss is the sum of `parts`: of `balanced` and `rest`.
+    `rest`: what it leaves alone, couplings above all, named as in `parts`. The loss is the sum of all `parts`.
     """
 
     parts: dict[str, Tensor]
     balanced: dict[str, Tensor]
-    rest: list[Tensor]
+    rest: dict[str, Tensor]
 
     @property
     def total(self) -> Tensor:
-        return torch.stack([*self.balanced.values(), *self.rest]).sum()
+        return torch.stack([*self.balanced.values(), *self.rest.values()]).sum()
 
 
 class Objective:
@@ -125,13 +125,12 @@ class Objective:
         """The weighted losses; `outputs` are logits float [n, labels] by task."""
         parts: dict[str, Tensor] = {}
         balanced: dict[str, Tensor] = {}
-        rest: list[Tensor] = []
+        rest: dict[str, Tensor] = {}
         for name, module, options in self._terms:
             for about, value in module.losses(options, self._tasks, self._couplings, outputs, targets).items():
-                weighted = options.weight * value
-                parts[f"{name}.{about}"] = weighted
+                weighted = parts[f"{name}.{about}"] = options.weight * value
                 if module.BALANCED:
                     balanced[about] = balanced[about] + weighted if about in balanced else weighted
                 else:
-                    rest.append(weighted)
+                    rest[f"{name}.{about}"] = weighted
         return Losses(parts, {task: balanced[task] for task in self._tasks if task in balanced}, rest)

@@ -12,3 +12,5 @@ What is not annotated never counts. A value that the annotations cannot define (
 a positive) is NaN, and averages over classes or labels run over those that the references define, so that the
 denominator depends on the data and never on the predictions.
 """
+
+HOLDS = ("TASK_TYPE", "HIGHER_IS_BETTER", "Metric")

@@ -23,7 +23,8 @@ def control_table(report: ControlReport) -> Table:
         f"vanishes: the method gains, and more than the control, which does not gain (paired t tests at {ALPHA:.0%}, "
         f"Holm-adjusted over the coupled methods and over the {report.family} controls). shrinks: so it does, but the "
         "control gains too. remains: the control gains, and the method not significantly more, so the gain is not "
-        "shown to come from the relatedness. no gain: there is nothing to vanish.",
+        "shown to come from the relatedness. inconclusive: the method gains, but the control is neither shown to gain "
+        "nor to gain less, or results are missing. none shown: the method is not shown to gain; nothing could vanish.",
         "same as reference: a coupling of weight 0 must leave every score as it is (where both are trained alike: "
         "tuning may choose differently).",
     ]

@@ -40,16 +40,20 @@ def method_table(report: Transfer) -> Table:
         "backbone", "method", "harm", "benefit", "equivalent", "inconclusive", "Δm %\n[95 % interval]",
         "worse by means than\nsome single-task model",
     )  # fmt: skip
+    notes = [
+        "Δm: mean relative change of the primary metrics against the twins, positive = better "
+        "(Maninis et al., CVPR 2019).",
+        "The last column is negative transfer as Kollias et al. (AAAI 2024) word it; by means alone it says yes "
+        "almost always when nothing is true, so it is no verdict.",
+    ]
+    zeros = sorted({str(cell) for method in report.methods for cell in method.undefined})
+    if zeros:
+        notes.append(f"no Δm relative to a twin that scores 0 with some seed: {', '.join(zeros)}")
     return Table(
         title=f"Negative transfer by method: {report.suite}",
         headers=headers,
         rows=tuple(_method_row(method) for method in report.methods),
-        notes=(
-            "Δm: mean relative change of the primary metrics against the twins, positive = better "
-            "(Maninis et al., CVPR 2019).",
-            "The last column is negative transfer as Kollias et al. (AAAI 2024) word it; by means alone it says yes "
-            "almost always when nothing is true, so it is no verdict.",
-        ),
+        notes=tuple(notes),
         warning=warning_of(report.provenance, report.standin),
         numeric=frozenset({2, 3, 4, 5, 6}),
     )

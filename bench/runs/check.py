@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bench.data.expectations import ANY
 from bench.data.labels import columns_of
-from bench.errors import BenchError, Problem, SpecError, UnknownName, UsageError, did_you_mean
+from bench.errors import BenchError, Problem, SpecError, UsageError, did_you_mean
 from bench.runs.assembly import run_backbone
 from bench.runs.parts import BALANCERS, LABELS, LAYOUTS, METRICS, STANDINS, TERMS, needs
 from bench.runs.tuning import tuning_problems
@@ -102,17 +102,20 @@ def _attempt(action: Callable[[], object], document: Document, path: KeyPath) ->
     try:
         action()
     except BenchError as error:
-        hint = f" ({error.hint})" if error.hint else ""
-        return [document.problem(path, error.message + hint)]
+        return [document.problem(path, _told(error))]
     return []
+
+
+def _told(error: BenchError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
 
 
 def _component(package: str, what: str, component: Component, document: Document, path: KeyPath) -> list[Problem]:
     """Whether the part exists and takes the options."""
     try:
         module = load_part(package, component.name, what)
-    except UnknownName as error:
-        return [document.problem((*path, "name"), error.message)]
+    except UsageError as error:
+        return [document.problem((*path, "name"), _told(error))]
     try:
         read_options(module.Options, component.options)
     except ValidationError as error:
@@ -125,8 +128,8 @@ def _task(task: TaskSpec, document: Document) -> list[Problem]:
     for i, name in enumerate(task.metrics):
         try:
             metric = load_part(METRICS, name, "metric")
-        except UnknownName as error:
-            problems.append(document.problem(("metrics", i), error.message))
+        except UsageError as error:
+            problems.append(document.problem(("metrics", i), _told(error)))
             continue
         if task.type != metric.TASK_TYPE:
             message = f"'{name}' scores {metric.TASK_TYPE} tasks; this task is {task.type}"
@@ -231,9 +234,9 @@ def _method(method: MethodSpec, document: Document) -> list[Problem]:
         return problems
     if method.type != "joint":
         problems += _nothing_to_couple(method, document)
-    if method.balancer is not None and not any(load_part(TERMS, t.name, "term").BALANCED for t in method.terms):
-        message = "no term of the method is a task's own loss, so there is nothing to balance; add `supervised`"
-        problems.append(document.problem(("balancer",), message))
+    if not problems and not any(load_part(TERMS, term.name, "term").BALANCED for term in method.terms):
+        message = "no term of the method is a task's own loss, so there is nothing to learn from; add `supervised`"
+        problems.append(document.problem(("terms",), message))
     return problems
 
 

@@ -237,6 +237,11 @@ def _work_of(
             hint=f"give a joint run of suite '{record.suite}', or the suite",
         )
     suite = record.suite.partition("[")[0]  # without the point of its axes
+    if suite not in catalog.names("suite"):
+        raise UsageError(
+            f"run {record.id} is of suite '{record.suite}', which no spec describes here",
+            hint="give the folder of its specs (--specs DIR)",
+        )
     for controls in (False, True):
         plans = _plans(
             catalog, store, suite, observer, should_stop, budget, spec.seed + 1, spec.limit, controls=controls

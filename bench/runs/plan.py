@@ -79,11 +79,11 @@ class Cell:
 class SuitePlan:
     """All runs of one suite with a matrix of its own, at one point of its axes.
 
-    `left_out` are runs that `--only` keeps out. `controls` are negative controls by the name of their method; they are
-    run as methods of the suite are, and reported apart. Where the budget tunes, `searches` tell how far each slot is,
-    `trials` are all trials that are known by now, and `runs` those of slots whose settings are chosen. `to_come` stands
-    for all runs that trials still have to decide on: it has their number and their cost, not their settings.
-    `relatedness` is the suite's, as coupled methods are told it.
+    `part_of`: the plan that `--only` took this one from. `controls` are negative controls by the name of their method;
+    they are run as methods of the suite are, and reported apart. Where the budget tunes, `searches` tell how far each
+    slot is, `trials` are all trials that are known by now, and `runs` those of slots whose settings are chosen.
+    `to_come` stands for all runs that trials still have to decide on: it has their number and their cost, not their
+    settings. `relatedness` is the suite's, as coupled methods are told it.
     """
 
     suite: ResolvedSuite
@@ -94,7 +94,7 @@ class SuitePlan:
     preparations: Mapping[str, Preparation]
     relatedness: tuple[RunRelatedness, ...] = ()
     controls: Mapping[str, Control] = field(default_factory=dict)
-    left_out: tuple[PlannedRun, ...] = ()
+    part_of: SuitePlan | None = None
     searches: Mapping[Slot, Search] = field(default_factory=dict)
     trials: tuple[PlannedRun, ...] = ()
     to_come: tuple[PlannedRun, ...] = ()
@@ -104,13 +104,10 @@ class SuitePlan:
         """The suite's name, with the point where the suite has axes."""
         return f"{self.suite.name}[{self.point.label}]" if self.point.label else self.suite.name
 
-    @cached_property
+    @property
     def whole(self) -> SuitePlan:
-        """The plan with the runs that `--only` keeps out: what tests are adjusted over, whatever is looked at."""
-        if not self.left_out:
-            return self
-        runs = (*self.runs, *(run for run in self.left_out if run.trial is None))
-        return replace(self, runs=runs, left_out=())
+        """The plan with what `--only` keeps out: what tests are adjusted over, whatever is looked at."""
+        return self.part_of or self
 
     @property
     def audits(self) -> dict[str, Audit | None]:
@@ -447,15 +444,13 @@ def _part_of(plan: SuitePlan, wanted: Mapping[str, set[str]]) -> SuitePlan:
     def kept(runs: Sequence[PlannedRun]) -> tuple[PlannedRun, ...]:
         return tuple(run for run in runs if run.spec.id in teachers or _is_wanted(plan.suite, run.slot, wanted))
 
-    runs, trials = kept(plan.runs), kept(plan.trials)
-    chosen = {run.spec.id for run in (*runs, *trials)}
     return replace(
         plan,
-        runs=runs,
-        trials=trials,
+        runs=kept(plan.runs),
+        trials=kept(plan.trials),
         to_come=kept(plan.to_come),
         searches={slot: one for slot, one in plan.searches.items() if _is_wanted(plan.suite, slot, wanted)},
-        left_out=tuple(run for run in plan.everything if run.spec.id not in chosen),
+        part_of=plan,
     )
 
 

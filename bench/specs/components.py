@@ -2,7 +2,7 @@
 
 A part is found by the name of its module in a package of ours, or by an entry point that another distribution declares
 in the group of that package's name; nothing is imported before it is asked for. What a module must hold is said in the
-docstring of the package. In another's pyproject.toml:
+docstring of the package and named in its `HOLDS`. In another's pyproject.toml:
 
     [project.entry-points."bench.methods.terms"]
     my_term = "my_package.my_term"
@@ -41,13 +41,21 @@ def load_part(package: str, name: str, what: str) -> ModuleType:
     found = _foreign(package).get(name)
     if found is None:
         raise UnknownName(what, name, part_names(package))
+    origin = f"{what} '{name}' comes from {_origin(found)}"
     try:
-        return importlib.import_module(found.module)
+        module = importlib.import_module(found.module)
     except Exception as error:  # anything may go wrong in code that is not ours; it must be told as theirs
         raise UsageError(
-            f"{what} '{name}' comes from {_origin(found)}, which cannot be imported: {type(error).__name__}: {error}",
+            f"{origin}, which cannot be imported: {type(error).__name__}: {error}",
             hint="mend or uninstall that package",
         ) from error
+    lacking = [held for held in importlib.import_module(package).HOLDS if not hasattr(module, held)]
+    if lacking:
+        raise UsageError(
+            f"{origin}, whose module {found.module} lacks {', '.join(f'`{held}`' for held in lacking)}",
+            hint=f"what such a module holds is said in {package}",
+        )
+    return module
 
 
 def part_fingerprint(package: str, name: str) -> str:

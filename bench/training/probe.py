@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 from bench.data.augmentation import to_input
 from bench.data.batches import SourceData
-from bench.methods.objective import Coupling, Losses, Objective, Targets, coupling_of, load_term
+from bench.methods.objective import Coupling, Objective, Targets, coupling_of, load_term
 from bench.models.network import Network, normalisation_of, without_traces
 from bench.specs.model import Frozen
 from bench.specs.run import RunRelatedness, RunSpec
@@ -268,15 +268,9 @@ def _pulls(
     """The tasks, every loss of a batch by name (the tasks' first), and its gradient by each shared parameter."""
     with without_traces(network):
         made = objective(_logits(network, images), targets)
-        losses = {**made.balanced, **_rest(made)}
+        losses = {**made.balanced, **made.rest}
         gradients = {name: _gradient(loss, parameters) for name, loss in losses.items()}
     return list(made.balanced), {name: loss.detach() for name, loss in losses.items()}, gradients
-
-
-def _rest(losses: Losses) -> dict[str, Tensor]:
-    """What no balancer weighs, by name."""
-    left = {id(value) for value in losses.rest}
-    return {name: value for name, value in losses.parts.items() if id(value) in left}
 
 
 def _gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> tuple[Tensor, ...]:

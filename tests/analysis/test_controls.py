@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -12,8 +10,9 @@ from bench.analysis.controls import controls
 from bench.reports.controls import control_cell_table, control_table
 from bench.reports.table import STANDIN_WARNING
 from bench.runs.plan import plan
-from bench.runs.records import RECORD_VERSION, Failure, Record, Score
 from bench.specs.catalog import open_catalog
+
+from .samples import record_of
 
 SEEDS = 5
 METHOD = "distribution_matching"
@@ -33,35 +32,15 @@ def planned(world, monkeypatch):
 
 
 def records_with(one, score, *, diverged=()):
-    """Records of a plan's runs with made-up scores: `score(method, dataset, metric, seed)`."""
-    found = {}
-    for run in one.runs:
-        spec = run.spec
+    """Records of a plan's runs; `score(method, dataset, metric, seed)`."""
+
+    def made(run):
         failed = (run.method, run.seed) in diverged
-        scores = {
-            source.dataset: {
-                task: {
-                    metric: Score(value=score(run.method, source.dataset, metric, run.seed), higher_is_better=True)
-                    for metric in spec.task(task).metrics
-                }
-                for task in source.tasks
-            }
-            for source in spec.sources
-        }
-        found[spec.id] = Record(
-            record_version=RECORD_VERSION,
-            id=spec.id,
-            run=spec,
-            status="failed" if failed else "done",
-            suite=one.name,
-            command=("bench",),
-            started=datetime.now(UTC),
-            finished=datetime.now(UTC),
-            environment={},
-            failure=Failure(kind="diverged", message="the loss was not finite", traceback="") if failed else None,
-            scores={} if failed else scores,
+        return record_of(
+            one, run, lambda dataset, _, metric: score(run.method, dataset, metric, run.seed), diverged=failed
         )
-    return found
+
+    return {run.spec.id: made(run) for run in one.runs}
 
 
 def scores(factors, spread=0.002):
@@ -80,7 +59,7 @@ def scores(factors, spread=0.002):
 
 
 def judged(one, score, **options):
-    report = controls(one, records_with(one, score, **options))
+    report = controls(one, records_with(one.whole, score, **options))
     return report, {verdict.kind: verdict for verdict in report.verdicts}
 
 
@@ -89,8 +68,8 @@ def judged(one, score, **options):
     [
         ({METHOD: 1.2}, ("vanishes", "vanishes", "vanishes")),
         ({METHOD: 1.2, PERMUTED: 1.2, UNIFORM: 1.1}, ("remains", "shrinks", "vanishes")),
-        ({METHOD: 1.0}, ("no gain", "no gain", "no gain")),
-        ({METHOD: 0.8, PERMUTED: 1.2}, ("no gain", "no gain", "no gain")),
+        ({METHOD: 1.0}, ("none shown", "none shown", "none shown")),
+        ({METHOD: 0.8, PERMUTED: 1.2}, ("none shown", "none shown", "none shown")),
         ({METHOD: 1.2, PERMUTED: 0.8, UNIFORM: 1.4}, ("vanishes", "remains", "vanishes")),
     ],
 )
@@ -230,10 +209,13 @@ def test_a_suite_without_the_method_without_coupling_says_so(world, planned):
     assert any("not judged: distribution_matching" in note for note in control_table(report).notes)
 
 
-def test_controls_whose_method_is_left_out_are_not_judged(planned):
-    report, by_kind = judged(planned(only=[PERMUTED, "multi_task"]), scores({METHOD: 1.2}))
-    assert by_kind == {}
-    assert f"{PERMUTED} on tiny_net: left out of the plan, it or what it is compared with" in report.unjudged
+def test_a_part_of_the_controls_is_judged_as_in_the_whole(planned):
+    made_up = scores({METHOD: 1.01, PERMUTED: 1.005, UNIFORM: 1.0}, spread=0.005)
+    whole, every = judged(planned(), made_up)
+    part, by_kind = judged(planned(only=[PERMUTED]), made_up)
+    assert by_kind == {"permuted": every["permuted"]}
+    assert (part.family, part.unjudged) == (whole.family, ())
+    assert {cell.control for cell in part.cells} == {PERMUTED}
 
 
 def test_tables_show_the_report(planned):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from datetime import UTC, datetime
 from statistics import mean, stdev
 
 import pytest
@@ -15,10 +14,10 @@ from bench.analysis.curves import curves
 from bench.reports.curve import curve_records, gain_table, picture, score_tables, write_files
 from bench.reports.table import STANDIN_WARNING, to_csv
 from bench.runs.plan import plan
-from bench.runs.records import RECORD_VERSION, Failure, Record, Score
 from bench.specs.catalog import open_catalog
 
 from ..conftest import STANDIN
+from .samples import record_of
 
 SEEDS = 3
 FRACTION = "tiny_both/action_units"
@@ -62,38 +61,15 @@ def score_of(one, method, task, seed):
     return base * (1 + gain) + 0.01 * (seed - 1) * (1 if task == "expression" else 2)
 
 
-def record_of(one, run, *, failed=False):
-    spec = run.spec
-    scores = {
-        source.dataset: {
-            task: {
-                metric: Score(value=score_of(one, run.method, task, run.seed), higher_is_better=True)
-                for metric in spec.task(task).metrics
-            }
-            for task in source.tasks
-        }
-        for source in spec.sources
-    }
-    return Record(
-        record_version=RECORD_VERSION,
-        id=spec.id,
-        run=spec,
-        status="failed" if failed else "done",
-        suite=one.name,
-        command=("bench",),
-        started=datetime.now(UTC),
-        finished=datetime.now(UTC),
-        environment={},
-        failure=Failure(kind="diverged", message="the loss was not finite", traceback="") if failed else None,
-        scores={} if failed else scores,
-    )
+def made_up(one, run, *, diverged=False):
+    return record_of(one, run, lambda _, task, __: score_of(one, run.method, task, run.seed), diverged=diverged)
 
 
 def measured(plans, *, without=lambda one, run: False, diverged=lambda one, run: False):
     found = []
     for one in plans:
         runs = [run for run in one.runs if not without(one, run)]
-        found.append((one, {run.spec.id: record_of(one, run, failed=diverged(one, run)) for run in runs}))
+        found.append((one, {run.spec.id: made_up(one, run, diverged=diverged(one, run)) for run in runs}))
     return found
 
 

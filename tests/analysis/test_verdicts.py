@@ -9,9 +9,12 @@ import pytest
 from scipy import stats
 
 from bench.analysis.scores import CellScores
-from bench.analysis.transfer import judge, paired_differences, relative_change
-from bench.runs.plan import Cell
+from bench.analysis.transfer import judge, paired_differences, relative_change, transfer
+from bench.reports.transfer import method_table
+from bench.runs.plan import Cell, plan
+from bench.specs.catalog import open_catalog
 
+from .samples import record_of
 from .verdict_simulation import Truth, detectable, outcomes
 
 REPEATS = 600
@@ -135,3 +138,24 @@ def test_delta_m_by_hand():
 
 def test_delta_m_is_not_defined_over_a_score_of_zero():
     assert relative_change([(cell([0.1]), cell([0.0], "single_task"))], 0) is None
+
+
+def test_a_twin_that_scores_nothing_is_named_where_no_relative_change_is_shown(world, monkeypatch):
+    for name, value in world.variables.items():
+        monkeypatch.setenv(name, value)
+    (one,) = plan(open_catalog([]), "tiny")
+
+    def table(nothing):
+        def made(run):
+            cell = (run.method, run.seed)
+            return record_of(one, run, lambda dataset, *_: 0.0 if (*cell, dataset) == nothing else 0.5 + run.seed / 10)
+
+        return method_table(transfer(one, {run.spec.id: made(run) for run in one.runs}))
+
+    found = table(("single_task", 1, "tiny_units"))
+    assert {row[6] for row in found.rows} == {"–"}
+    twin = "tiny_units/action_units/tiny_net/single_task"
+    assert found.notes[-1] == f"no Δm relative to a twin that scores 0 with some seed: {twin}"
+    whole = table(None)
+    assert {row[6] for row in whole.rows} == {"+0.0 [+0.0, +0.0]"}
+    assert not any("scores 0" in note for note in whole.notes)

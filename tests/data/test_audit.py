@@ -218,7 +218,7 @@ def test_what_was_found_is_kept_with_the_store_and_changes_no_fingerprint(tmp_pa
     assert replace(open_store(member.store.folder)).labels.fingerprint() == member.store.labels.fingerprint()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seeds=st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=30),
     flips=st.lists(st.tuples(st.integers(0, 29), st.sets(st.integers(0, 63), max_size=6)), max_size=30),

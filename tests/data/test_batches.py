@@ -17,7 +17,7 @@ from bench.specs.run import RunSource
 
 from .samples import label_table
 
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=150)
 SIZES = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 5000), min_size=1)
 AUGMENTATION = Augmentation(shift=0.2, flip=True, color=0.3)
 

@@ -40,7 +40,7 @@ ODD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.tuples(ODD, ODD, ODD), min_size=1, max_size=5),
     delimiter=st.sampled_from([",", ";", "\t", "|"]),

@@ -57,7 +57,7 @@ def root(tmp_path):
 # -------------------------------------------------------------------------------------------------- crops
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     box=st.tuples(st.integers(-10, 50), st.integers(-10, 40), st.integers(6, 60), st.integers(6, 60)),
     margin=st.sampled_from([0.0, 0.25, 1.0]),
@@ -360,7 +360,7 @@ def test_links_within_the_copy_are_followed(root):
     np.testing.assert_array_equal(found[1], found[2])
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(["JPEG", "PNG", "GIF", "BMP"]),
     cut=st.floats(0, 1),

@@ -126,7 +126,7 @@ def test_a_break_is_gone_on_with_where_it_broke(site, tmp_path):
     assert served.sent == len(CONTENT)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     size=st.integers(1, 200_000),
     points=st.lists(st.tuples(st.integers(0, 200_000), st.booleans()), max_size=3),

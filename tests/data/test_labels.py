@@ -16,7 +16,7 @@ from bench.specs.dataset import SPLITS
 
 from .samples import OFFICIAL, SHARES, TASKS, assert_same_labels, dataset, label_table, raw_table
 
-MANY = settings(max_examples=50, deadline=None)
+MANY = settings(max_examples=50)
 PARTS = {"parts": {"columns": {"paw": "P", "ear": "E"}}}
 
 

@@ -17,7 +17,7 @@ from bench.errors import DataError
 from bench.specs.run import ShownLabels
 from bench.specs.streams import uniform_of
 
-MANY = settings(max_examples=60, deadline=None)
+MANY = settings(max_examples=60)
 TASKS = ("kinds", "parts")
 COUNTS = st.integers(4, 200)
 SHARES = st.sampled_from([0.0, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.9, 1.0])

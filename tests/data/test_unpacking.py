@@ -21,7 +21,7 @@ from bench.errors import DataError, InfrastructureError
 
 from .archives import KINDS, archive, member, tar_of, zip_of
 
-many = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 FILES = {
     "CUB/images/001.Albatross/one.jpg": bytes(range(256)) * 9,
     "CUB/images/001.Albatross/two.jpg": b"x" * 512,

@@ -115,6 +115,15 @@ def test_a_recorded_run_is_diagnosed_beside_its_twins(done, redo):
         assert wrong.code == 2, arguments
         assert message in wrong.err
 
+    elsewhere = done.root / "elsewhere"
+    elsewhere.mkdir()
+    done.environment["BENCH_SPECS"] = str(elsewhere)
+    unknown = redo("diagnose", run["id"])
+    del done.environment["BENCH_SPECS"]
+    assert unknown.code == 2
+    assert f"run {run['id']} is of suite 'tiny', which no spec describes here" in unknown.err
+    assert "--specs DIR" in unknown.err
+
     done.change("tiny_budget", "learning_rate: 1e-3", "learning_rate: 2e-3")
     changed = redo("diagnose", run["id"])
     assert changed.code == 2

@@ -94,6 +94,18 @@ def test_a_broken_package_is_named_and_takes_nothing_else_down(installed):
     assert world.run("validate", "multi_task").code == 0
 
 
+def test_what_a_package_forgot_is_named_where_it_is_asked_for(installed):
+    world = installed
+    module = world.root / "site" / "their_package" / "entropy.py"
+    module.write_text(module.read_text().replace("BALANCED =", "BALANCE =").replace("def losses", "def loss"))
+    told = world.run("validate", "certain")
+    assert told.code == 2 and "internal" not in told.err
+    said = " ".join((told.out + told.err).split())
+    assert "certain.yaml:7:" in said
+    assert "the package 'their-package' 2.1, whose module their_package.entropy lacks `BALANCED`, `losses`" in said
+    assert world.run("validate", "multi_task").code == 0
+
+
 def test_options_and_names_of_a_foreign_term_are_checked_with_position(installed):
     world = installed
     world.change("certain", "name: entropy, weight: 0.5", "name: entropy, wieght: 0.5")

@@ -20,6 +20,9 @@ def test_the_whole_way(world, bench):
     why = bench("why", "tiny", "tiny_units/action_units/tiny_net/multi_task")
     assert why.code == 0
     assert "bench run --suite tiny" in why.out
+    assert "relatedness:" not in why.out
+    why = bench("why", "tiny", "tiny_units/action_units/tiny_net/distribution_matching")
+    assert "relatedness: emotion_action_units (expression to action_units)" in why.out
 
 
 def test_a_terminal_without_marks_is_no_fault(world, bench):

@@ -24,7 +24,7 @@ from bench.specs.task import TaskSpec
 TYPES = {"item": pa.int32(), "box": BOX, "points": POINTS}
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".avi", ".mp4"}
 BINARY = {".mat", ".npy", ".xlsx", ".parquet"}
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 """For properties over files in `tmp_path`, which each example writes anew."""
 
 

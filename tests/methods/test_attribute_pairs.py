@@ -108,7 +108,7 @@ def test_gradients_are_slopes_and_flow_where_the_switch_says(options):
 tables = st.lists(st.one_of(st.none(), st.tuples(st.floats(0, 1), st.floats(0, 1))), min_size=9, max_size=9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables.filter(any), st.sampled_from(FORMS), st.sampled_from(TARGETS), st.integers(0, 99))
 def test_any_table_gives_what_the_loop_gives(cells, form, target, seed):
     present, absent = (

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -270,7 +270,6 @@ images = st.lists(st.tuples(st.sampled_from([-1, 0, 1, 2]), labels_of(4, [-1, 0,
 
 
 @given(tables, images, st.sampled_from(["attributes", "classes", "both"]))
-@settings(deadline=None)
 def test_all_that_is_added_follows_by_the_rules_and_nothing_known_is_changed(table, drawn, adds):
     before = known(kind=[c for c, _ in drawn], parts=[a for _, a in drawn])
     options = Options(adds=adds)
@@ -295,7 +294,6 @@ def test_all_that_is_added_follows_by_the_rules_and_nothing_known_is_changed(tab
 
 
 @given(tables, images)
-@settings(deadline=None)
 def test_a_second_time_changes_nothing_that_is_known_by_then(table, drawn):
     before = known(kind=[c for c, _ in drawn], parts=[a for _, a in drawn])
     once, changes = transform(Options(), TASKS, [pair(table)], before)

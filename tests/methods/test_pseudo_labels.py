@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pydantic import ValidationError
@@ -64,7 +64,6 @@ chances = st.one_of(st.just(NAN), st.floats(0, 1, width=32))
 
 
 @given(arrays.arrays(np.float32, (4, 4), elements=chances), arrays.arrays(np.int8, (4, 4), elements=st.integers(-1, 1)))
-@settings(deadline=None)
 def test_what_is_added_follows_from_the_teachers_and_nothing_known_is_changed(taught, labels):
     found, changes = pseudo_labelled({"parts": labels}, {"parts": taught}, threshold=0.75)
     for p, before, after in zip(taught.flat, labels.flat, found.labels["parts"].flat, strict=True):

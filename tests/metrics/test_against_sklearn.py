@@ -15,7 +15,7 @@ from bench.metrics import accuracy, macro_f1, mean_accuracy, mean_class_accuracy
 
 MULTICLASS = {"accuracy": accuracy, "macro_f1": macro_f1, "mean_class_accuracy": mean_class_accuracy}
 MULTILABEL = {"mean_accuracy": mean_accuracy, "mean_f1": mean_f1}
-MANY = settings(max_examples=80, deadline=None)
+MANY = settings(max_examples=80)
 SCORES = st.sampled_from([0.0, 0.1, 0.25, 0.4999999, 0.5, 0.5000001, 0.75, 1.0])  # ties and the threshold come up often
 
 

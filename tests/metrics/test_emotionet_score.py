@@ -23,7 +23,7 @@ def cases(draw):
     return scores, draw(arrays.arrays(np.int8, shape, elements=st.integers(-1, 1)))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(case=cases())
 def test_equals_sklearn_on_what_is_annotated(case):
     scores, references = case

@@ -99,7 +99,7 @@ class Loop:
     def backward(self, features: torch.Tensor, losses: dict[str, torch.Tensor]) -> None:
         assert self.balancer is not None
         shared = Shared(features, self.shared, self.heads)
-        self.balancer.backward(Losses({}, losses, []), 0, shared, torch.Tensor.backward)
+        self.balancer.backward(Losses({}, losses, {}), 0, shared, torch.Tensor.backward)
 
 
 class TorchJDLoop(Loop):

@@ -21,7 +21,7 @@ from bench.specs.dataset import SPLITS
 from bench.specs.relatedness import RelatednessSpec
 from bench.specs.task import TaskSpec
 
-MANY = settings(max_examples=100, deadline=None)
+MANY = settings(max_examples=100)
 SMOOTHING = st.sampled_from([0.5, 1.0, 2.0])
 
 

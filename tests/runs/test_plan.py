@@ -168,7 +168,7 @@ def test_only_keeps_what_is_named_and_its_twins(planned, only, methods, cells):
     (one,) = planned(only=only)
     assert {run.method for run in one.runs} == methods
     assert len(one.cells) == cells
-    assert {run.spec.id for run in (*one.runs, *one.left_out)} == {run.spec.id for run in planned()[0].runs}
+    assert {run.spec.id for run in one.whole.runs} == {run.spec.id for run in planned()[0].runs}
 
 
 @pytest.mark.parametrize(

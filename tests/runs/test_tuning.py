@@ -69,7 +69,7 @@ def grids(draw):
 
 
 @given(grids())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_method_gets_the_same_number_and_each_of_its_combinations_equally_often(given_grid):
     tuning, methods = given_grid
     spaces = [space_of(tuning, method) for method in methods]

@@ -401,7 +401,7 @@ METHOD = [
     case("together", "thresholds the wrong way round", {"type: joint": "type: joint\nlabels: [{name: co_annotation, observational: 0.9}]"},
          "5:47: labels[0].observational: an observational attribute is less certain than a prototypical one, so this is at most 0.7"),
     case("together", "nothing to balance", {"  - name: supervised\n    weight: 2.0\n": "", "type: joint": "type: joint\nbalancer: {name: gls}"},
-         "5:11: balancer: no term of the method is a task's own loss, so there is nothing to balance; add `supervised`"),
+         "7:3: terms: no term of the method is a task's own loss, so there is nothing to learn from; add `supervised`"),
 ]  # fmt: skip
 
 BUDGET = [

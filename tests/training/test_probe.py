@@ -342,7 +342,7 @@ def test_agreement_of_two_attribute_tasks_leaves_out_what_nothing_is_said_about(
 
 
 @given(st.integers(0, 10_000), st.booleans())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_divergence_is_what_distribution_matching_makes_small(seed, exclusive):
     """The term in its form `kl` with the classes as targets, which keeps the table's cells off 0 and 1."""
     table = HIERARCHY if exclusive else ATTRIBUTES

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench.specs.budget import Schedule
 from bench.training.schedule import learning_rate_factor
 
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=150)
 NAMES = ("constant", "linear", "cosine")
 SCHEDULES = st.builds(Schedule, name=st.sampled_from(NAMES), warmup=st.floats(0, 1), final=st.floats(0, 1))
 

@@ -21,3 +21,5 @@ lists and links say.
 `_files.py` has what all readers share, `_folders.py` and `_frames.py` what several do where every image has a file of
 labels or a number of its own, `_places.py` what they do with boxes and points; `_matlab.py` reads MATLAB files.
 """
+
+HOLDS = ("Options", "VARIANTS", "columns", "recognise", "label_files", "read", "write")

@@ -15,3 +15,5 @@ sets over one copy share it, and lists the whole vocabulary that it can draw, so
 `_vocabulary.py` says which of what is drawn a data set tells, `_chances.py` draws values by their frequency, and
 `_splits.py` deals people and pictures; a generator's `CODE` has those of the modules that it uses.
 """
+
+HOLDS = ("Options", "CODE", "check", "labels", "draw")

@@ -11,3 +11,5 @@ Balancers weigh the tasks' own losses (terms with `BALANCED`); couplings are add
 remembers between steps is kept in parameters and buffers, so that it travels in checkpoints. Each keeps the scale of
 its source: some weights add up to the number of tasks, others to 1; its module says which.
 """
+
+HOLDS = ("Options", "KIND", "check", "make")

@@ -10,3 +10,5 @@
 `relatedness` are the pairs of the suite as `Coupling`s on the CPU; `known` are the `TrainingLabels` of
 `bench.methods.training_labels`. Validation and test labels are never seen here.
 """
+
+HOLDS = ("Options", "NEEDS_RELATEDNESS", "NEEDS_TEACHERS", "transform")

@@ -10,3 +10,5 @@
 `outputs` are logits float [n, labels] by task; `targets` are `Targets`; `relatedness` are the pairs of the suite as
 `Coupling`s on the device.
 """
+
+HOLDS = ("Options", "NEEDS_RELATEDNESS", "NEEDS_TEACHERS", "BALANCED", "losses")
