@@ -88,7 +88,7 @@ def curve(
 def print_curves(plans: tuple[SuitePlan, ...], store: RecordStore) -> list[Path]:
     """Print what is gained along all axes of some suites, and leave tables and pictures; nothing where there are none.
 
-    Returns the files.
+    Returns the files; parts of suites leave none.
     """
     from bench.analysis.curves import curves
     from bench.reports.curve import gain_table, write_files
@@ -98,7 +98,8 @@ def print_curves(plans: tuple[SuitePlan, ...], store: RecordStore) -> list[Path]
     for name, axis in _known_axes(plans):
         found = curves([(one, records_of(one, store)[0]) for one in plans if one.suite.name == name], axis)
         print_table(gain_table(found), output())
-        files += write_files(store.results, found)
+        if all(one.part_of is None for one in plans):  # files tell of the whole suite
+            files += write_files(store.results, found)
     return files
 
 

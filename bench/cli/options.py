@@ -41,7 +41,8 @@ Only = Annotated[
     typer.Option(
         "--only",
         metavar="NAME",
-        help="Only this backbone, method, data set or task, and the twins it needs; may be given several times.",
+        help="Only this backbone, method, data set, task or point of an axis (as overlap=0.5), and the twins it needs; "
+        "may be given several times.",
     ),
 ]
 Controls = Annotated[

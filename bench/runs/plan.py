@@ -237,9 +237,9 @@ def plan(
     """Plan a suite, or the suites it includes, at every point of its axes.
 
     The data sets must be prepared, stand-ins need not be. `controls` adds negative controls of every coupled method.
-    `only` keeps runs whose backbone, method, data set or task has one of these names, and the twins they need. Where
-    the budget tunes, what came of trials is read from `store`; without one, none has been made. Raises `SpecError`,
-    `UnknownName`, `DataError` or `UsageError`.
+    `only` keeps runs whose backbone, method, data set, task or point of the axes (as `overlap=0.5`) has one of these
+    names, and the twins they need. Where the budget tunes, what came of trials is read from `store`; without one, none
+    has been made. Raises `SpecError`, `UnknownName`, `DataError` or `UsageError`.
     """
     score_of = scores_in(store) if store is not None else _not_tried
     plans = []
@@ -423,12 +423,15 @@ def _only(name: str, plans: Sequence[SuitePlan], names: Sequence[str]) -> tuple[
         "dataset": {dataset.name for plan in plans for dataset in plan.suite.datasets},
         "task": {task for plan in plans for task in plan.suite.tasks},
     }
-    known = set().union(*groups.values())
+    points = {plan.point.label for plan in plans} - {""}
+    known = points.union(*groups.values())
     for one in names:
         if one not in known:
-            raise UnknownName("backbone, method, data set or task", one, known)
+            raise UnknownName("backbone, method, data set, task or point of an axis", one, known)
     wanted = {kind: members & set(names) for kind, members in groups.items()}
-    found = [one for one in (_part_of(plan, wanted) for plan in plans) if one.everything or one.to_come]
+    chosen = points & set(names)
+    parts = (_part_of(plan, wanted) for plan in plans if not chosen or plan.point.label in chosen)
+    found = [one for one in parts if one.everything or one.to_come]
     if not found:
         raise UsageError(f"nothing of suite '{name}' is left by --only {' '.join(names)}")
     return tuple(found)

@@ -95,6 +95,19 @@ def test_a_run_leaves_curves_beside_the_leaderboards_of_its_points(measured):
     assert {"thin[overlap=0].standin.md", "thin[tiny_both.action_units=0.5].standin.md"} <= left
 
 
+def test_one_point_may_be_looked_at_and_leaves_the_curves_as_they_are(measured, ask):
+    folder = measured.results / "leaderboards"
+    before = {file.name: file.read_bytes() for file in folder.glob("*.along.*")}
+    assert before
+    assert ask("plan", "thin", "--seeds", "1", "--only", "overlap=0.5").out.count("Plan of thin") == 1
+    again = ask("run", "--suite", "thin", "--seeds", "1", "--only", "overlap=0.5", "--only", "co_annotation")
+    assert again.code == 0
+    assert "thin[overlap=0.5]" in again.out and "thin[overlap=0]" not in again.out
+    assert {file.name: file.read_bytes() for file in folder.glob("*.along.*")} == before
+    wrong = ask("plan", "thin", "--only", "overlap=0.6")
+    assert wrong.code == 2 and "did you mean 'overlap=0.5'" in wrong.err
+
+
 def test_curves_in_every_form(measured, ask):
     shown = ask("curve", "thin", "--seeds", "1")
     assert shown.code == 0
