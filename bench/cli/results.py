@@ -66,11 +66,14 @@ def transfer(
     metrics: Annotated[
         Metrics, typer.Option(help="Judge primary metrics, or all; the family of tests grows along.")
     ] = (Metrics.primary),
+    reference: Annotated[
+        str | None, typer.Option("--reference", metavar="METHOD", help="Compare with this method, not with the twins.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
-    """Say where learning together harms or helps, against single-task twins.
+    """Say where learning together harms or helps, against single-task twins or another method of the suite.
 
-    Example: bench transfer faces
+    Example: bench transfer faces --reference multi_task
     """
     from bench.analysis import transfer as analysis
     from bench.reports.table import print_table
@@ -78,7 +81,7 @@ def transfer(
 
     reports = []
     for one, records, _ in _measured(suite, specs, results, budget, seeds, limit, only):
-        reports.append(analysis.transfer(one, records, every_metric=metrics is Metrics.all))
+        reports.append(analysis.transfer(one, records, every_metric=metrics is Metrics.all, reference=reference))
     if json:
         print_json(reports)
         return

@@ -128,9 +128,9 @@ def test_where_the_twin_diverged_that_is_said(done, redo, diverged):
             file.write_text(json.dumps(record | {"status": "failed", "failure": failure, "scores": {}}))
     report = redo("transfer", "tiny", "--json").json[0]
     absent = {verdict["cell"]["method"]: verdict["absent"] for verdict in report["verdicts"]}
-    assert absent["multi_task"] == ["twin diverged"]
-    assert absent["exploding"] == ["diverged", "twin diverged"]
-    assert redo("transfer", "tiny").out.count("twin diverged") >= 3
+    assert absent["multi_task"] == ["single_task diverged"]
+    assert absent["exploding"] == ["diverged", "single_task diverged"]
+    assert redo("transfer", "tiny").out.count("single_task diverged") >= 3
 
 
 def test_controls_of_a_method_that_diverges_say_so(diverged, redo):

@@ -99,11 +99,11 @@ def test_transfer_shows_the_verdicts_of_the_analysis(ask):
     lines = [line for line in shown.splitlines() if any(f" {task} " in line for task in ("expression", "action_units"))]
     assert len(lines) == len(report["verdicts"]) == report["family"] == 4
     for line, verdict in zip(lines, report["verdicts"], strict=True):
-        for key in ("single", "joint"):
+        for key in ("reference_score", "score"):
             assert number(verdict[key]) in line
         assert f"{number(verdict['difference'], sign=True)} [" in line
         assert outcome_text(verdict["outcome"]) in line
-        assert verdict["difference"] == pytest.approx(verdict["joint"] - verdict["single"])
+        assert verdict["difference"] == pytest.approx(verdict["score"] - verdict["reference_score"])
 
 
 def test_every_metric_is_judged_when_asked_and_the_family_grows(ask):
