@@ -2,13 +2,14 @@
 # make test   install for development and run the tests
 # make lint   formatting, style, types, layers
 # make perf   benchmarks (ratios; minutes), written to results/performance/
+# make simulation   what verdicts are worth: false alarms, coverage, power (minutes), written to results/simulations/
 # make scale  a million rows, 200,000 audited images (10 minutes, 3 GB of disk), written there too
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint perf scale clean
+.PHONY: demo test lint perf scale simulation clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
@@ -24,6 +25,9 @@ lint: $(VENV)/.development
 
 perf: $(VENV)/.development
 	$(BIN)/python tests/performance/measure.py
+
+simulation: $(VENV)/.development
+	$(BIN)/python -m tests.analysis.simulate
 
 scale: $(VENV)/.development
 	$(BIN)/python tests/performance/scale.py

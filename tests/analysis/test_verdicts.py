@@ -36,6 +36,24 @@ def test_equal_truths_are_called_harm_in_at_most_five_percent_of_suites(seeds, s
     assert families["harm"] + families["benefit"] <= at_most(0.05, 2 * REPEATS) + at_most(0.025, REPEATS)
 
 
+@pytest.mark.parametrize("shared", [0.0, 0.7], ids=["independent", "correlated"])
+@pytest.mark.parametrize("seeds", [3, 5, 8])
+def test_intervals_hold_the_truth_as_often_as_they_say(seeds, shared):
+    cells = 2
+    _, counts = outcomes(Truth(cells=cells, seeds=seeds, effect=0.004, shared=shared), REPEATS)
+    # Cells of one family may share their luck: counted as if they did wholly.
+    assert counts["covered"] / (cells * REPEATS) == pytest.approx(0.95, abs=4 * math.sqrt(0.05 * 0.95 / REPEATS))
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.7], ids=["independent", "correlated"])
+@pytest.mark.parametrize("seeds", [3, 5, 8])
+def test_the_detectable_effect_is_found_as_often_as_is_said(seeds, shared):
+    """It is stated for Holm's first step, the strictest: one effect among cells without any."""
+    truth = Truth(cells=10, seeds=seeds, shared=shared, affected=1)
+    _, counts = outcomes(replace(truth, effect=-detectable(truth)), REPEATS)
+    assert counts["harm"] / REPEATS == pytest.approx(0.8, abs=4 * math.sqrt(0.8 * 0.2 / REPEATS))
+
+
 def test_a_family_of_one_errs_as_often_as_it_says():
     """Not only at most: half of the five percent fall on each side."""
     _, cells = outcomes(Truth(cells=1, seeds=4), 4 * REPEATS)
