@@ -52,7 +52,8 @@ def _class_counts(scores: Scores, references: References) -> csr_array:
 def _indicators(classes: NDArray[np.integer], where: NDArray[np.bool_], count: int) -> csr_array:
     """1 in the column of each row's class, [n, count]; rows that are not `where` are empty."""
     rows = np.flatnonzero(where)
-    return csr_array((np.ones(len(rows), np.int32), (rows, classes[rows])), shape=(len(classes), count))
+    starts = np.concatenate([[0], np.cumsum(where)])
+    return csr_array((np.ones(len(rows), np.int32), classes[rows], starts), shape=(len(classes), count))
 
 
 def _macro_f1(sums: Sums) -> NDArray[np.float64]:

@@ -1,9 +1,9 @@
 """How sure one run's metric is, as far as its test images decide: percentile intervals by a bootstrap over clusters.
 
-Images of one subject are no independent witnesses, so whole clusters (subjects, or single images where there are none)
-are drawn with replacement: Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 3.8. A metric
-is a function of sums of counts (`bench.analysis.counts`), so that a resample is a row of weights, and many resamples are
-one product of matrices.
+Images of one subject are no independent witnesses, so whole clusters (subjects, or single images where there are no
+subjects) are drawn with replacement: Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 3.8.
+A metric is a function of sums of counts (`bench.analysis.counts`), so that a resample is a row of weights, and many
+resamples are one product of matrices.
 
 Such an interval says nothing of another training of the same method: verdicts compare seeds.
 """
@@ -145,7 +145,8 @@ def _population(clusters: csr_array) -> tuple[NDArray[np.floating] | csr_array, 
     count, width = clusters.shape
     largest = int(clusters.data.max(initial=0))
     # Sums of whole numbers are exact in float32 as long as none can pass 2**24.
-    kind = np.dtype(np.float32 if count * max(largest, 1) < LARGEST_FLOAT32 else np.float64)
+    small = count * max(largest, 1) < LARGEST_FLOAT32
+    kind: np.dtype[np.floating] = np.dtype(np.float32) if small else np.dtype(np.float64)
     sparse = clusters.nnz < SPARSE_BELOW * count * width
     if count <= EXACT_UP_TO:
         rows, shares = clusters, np.full(count, 1 / count)
