@@ -46,7 +46,8 @@ def _class_counts(scores: Scores, references: References) -> csr_array:
     """Per class: hits, how often it is predicted, how often it is true."""
     predicted, known = scores.argmax(axis=1), references != MISSING
     parts = ((references, known & (predicted == references)), (predicted, known), (references, known))
-    return csr_array(hstack([_indicators(classes, where, scores.shape[1]) for classes, where in parts]))
+    found: csr_array = csr_array(hstack([_indicators(classes, where, scores.shape[1]) for classes, where in parts]))
+    return found
 
 
 def _indicators(classes: NDArray[np.integer], where: NDArray[np.bool_], count: int) -> csr_array:

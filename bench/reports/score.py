@@ -21,7 +21,8 @@ def score_table(found: SuiteRescored) -> Table:
         rows=tuple(_row(row) for row in found.rows),
         notes=(
             f"interval: percentiles of {RESAMPLES:,} bootstrap samples of test clusters: groups (subject, film, "
-            "product) where the data set has them, else images. It is about one trained network; verdicts compare seeds.",
+            "product) where the data set has them, else images. It is about one trained network; verdicts compare "
+            "seeds.",
             *([f"without a result: {absent}."] if absent else []),
             *([f"could not be scored: {len(found.refused)}."] if found.refused else []),
         ),
