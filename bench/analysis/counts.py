@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, hstack
+from scipy.sparse import coo_array, csr_array, hstack
 
 from bench.data.labels import MISSING
 from bench.metrics._local import THRESHOLD, ratio
@@ -46,15 +46,16 @@ def _class_counts(scores: Scores, references: References) -> csr_array:
     """Per class: hits, how often it is predicted, how often it is true."""
     predicted, known = scores.argmax(axis=1), references != MISSING
     parts = ((references, known & (predicted == references)), (predicted, known), (references, known))
-    found: csr_array = csr_array(hstack([_indicators(classes, where, scores.shape[1]) for classes, where in parts]))
+    columns = [_indicators(classes, where, scores.shape[1]) for classes, where in parts]
+    found: csr_array = hstack(columns, format="csr")
     return found
 
 
 def _indicators(classes: NDArray[np.integer], where: NDArray[np.bool_], count: int) -> csr_array:
     """1 in the column of each row's class, [n, count]; rows that are not `where` are empty."""
     rows = np.flatnonzero(where)
-    starts = np.concatenate([[0], np.cumsum(where)])
-    return csr_array((np.ones(len(rows), np.int32), classes[rows], starts), shape=(len(classes), count))
+    cells = (np.ones(len(rows), np.int32), (rows, classes[rows]))
+    return coo_array(cells, shape=(len(classes), count)).tocsr()
 
 
 def _macro_f1(sums: Sums) -> NDArray[np.float64]:
@@ -69,7 +70,8 @@ def _mean_class_accuracy(sums: Sums) -> NDArray[np.float64]:
 
 def _label_counts(scores: Scores, references: References) -> csr_array:
     """Per label: true positives, false positives, false negatives."""
-    return csr_array(np.hstack(_found_false_missed(scores, references)), dtype=np.int32)
+    columns = np.hstack(_found_false_missed(scores, references))
+    return csr_array(columns, dtype=np.int32)  # type: ignore[return-value]  # typed as one row
 
 
 def _label_counts_with_rejected(scores: Scores, references: References) -> csr_array:

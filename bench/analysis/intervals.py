@@ -96,8 +96,14 @@ def difference_interval(
         before, after = np.split(sums, 2, axis=-1)
         return statistic(after) - statistic(before)
 
-    both = csr_array(hstack([first, second]))
-    return interval(both, clusters, difference, resamples=resamples, confidence=confidence, seed=seed)
+    return interval(
+        hstack([first, second], format="csr"),
+        clusters,
+        difference,
+        resamples=resamples,
+        confidence=confidence,
+        seed=seed,
+    )
 
 
 def cluster_sums(counts: csr_array, clusters: NDArray[np.integer]) -> csr_array:

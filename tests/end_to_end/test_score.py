@@ -222,13 +222,13 @@ def test_groups_are_drawn_where_there_are_some(done, redo):
     assert (row["unit"], row["interval"]["clusters"]) == ("groups", -(-21 // 4) + 3)
 
 
-def test_a_metric_without_counts_has_no_interval_and_that_is_said(done, redo, monkeypatch):
+def test_a_metric_without_counts_has_no_interval_and_that_is_said(ask, monkeypatch):
     monkeypatch.delitem(COUNTED, "mean_f1")
-    told = redo("score", "tiny", "--json")
+    told = ask("score", "tiny", "--json")
     assert told.code == 0
     without = {row["metric"] for row in told.json[0]["rows"] if row["interval"] is None}
     assert without == {"mean_f1"}
-    assert "no counts" in redo("score", "tiny").out
+    assert "no counts" in ask("score", "tiny").out
 
 
 def test_what_is_not_there_is_counted(done, redo, bench):

@@ -10,7 +10,8 @@ from comparison import Measured
 from scipy import stats
 
 from bench.analysis.counts import COUNTED
-from bench.analysis.intervals import RESAMPLES, cluster_sums, interval
+from bench.analysis.intervals import RESAMPLES, bootstrap, cluster_sums, interval
+from bench.metrics.mean_f1 import Metric
 
 IMAGES, LABELS = 100_000, 12
 CLUSTERS = {41: 1.0, IMAGES: 5.0}
@@ -20,37 +21,46 @@ PEER_RESAMPLES = 10
 
 
 def bootstrapping(clusters: int, repeats: int) -> Measured:
-    """Seconds of scipy / ours, 10,000 resamples of mean F1; scipy is given the counts by cluster, summed beforehand."""
+    """Seconds of scipy / ours for 10,000 resamples of mean F1, from predictions; and if both are given counts."""
     rng = np.random.default_rng(0)
     references = (rng.random((IMAGES, LABELS)) < 0.3).astype(np.int8)
     scores = np.clip(references * 0.3 + rng.random((IMAGES, LABELS)) * 0.7, 0, 1).astype(np.float32)
     number = rng.permutation(np.arange(IMAGES) % clusters)
+    members = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
     metric = COUNTED["mean_f1"]
-    sums = cluster_sums(metric.counts(scores, references), number).toarray()
-    ratios, seconds = [], []
-    interval(metric.counts(scores, references), number, metric.value, resamples=100)  # to warm up
+    sums = cluster_sums(metric.counts(scores, references), number)
+    table = sums.toarray()
+
+    def of_predictions(drawn):  # type: ignore[no-untyped-def]
+        rows = drawn if clusters == IMAGES else np.concatenate([members[i] for i in drawn])
+        return Metric.score(scores[rows], references[rows])[0]
+
+    def of_counts(drawn):  # type: ignore[no-untyped-def]
+        return metric.value(table[drawn].sum(axis=0, dtype=np.float64))
+
+    ratios, given_counts, seconds = [], [], []
+    bootstrap(sums, metric.value, resamples=100, seed=0)  # to warm up
     for _ in range(repeats):
-        started = time.perf_counter()
-        interval(metric.counts(scores, references), number, metric.value)
-        seconds.append(time.perf_counter() - started)
-        ratios.append(_scipys(sums, metric.value) / seconds[-1])
+        seconds.append(_seconds(lambda: interval(metric.counts(scores, references), number, metric.value)))
+        ratios.append(_scipys(clusters, of_predictions, PEER_RESAMPLES) / seconds[-1])
+        plain = _seconds(lambda: bootstrap(sums, metric.value, resamples=RESAMPLES, seed=0))
+        given_counts.append(_scipys(clusters, of_counts, max(PEER_RESAMPLES, IMAGES // clusters)) / plain)
     return Measured(
         f"interval of mean F1, {IMAGES:,} images x {LABELS} labels, {clusters:,} clusters: scipy / bench, seconds",
         "at least 10",
         ratios,
-        f"{statistics.median(seconds):.2f} s for {RESAMPLES:,} resamples (wanted: at most {CLUSTERS[clusters]:.0f} s)",
+        f"{statistics.median(seconds):.2f} s for {RESAMPLES:,} resamples (wanted: at most {CLUSTERS[clusters]:.0f} s); "
+        f"{statistics.median(given_counts):.0f} times if scipy, too, is given the counts by cluster",
     )
 
 
-def _scipys(sums, value) -> float:  # type: ignore[no-untyped-def]
-    """Seconds that scipy would take, in the faster of its two ways for this: one resample after another, by rows."""
-    resamples = max(PEER_RESAMPLES, min(RESAMPLES, 10**6 // len(sums)))
-
-    def statistic(rows):  # type: ignore[no-untyped-def]
-        return value(sums[rows].sum(axis=0, dtype=np.float64))
-
+def _seconds(action) -> float:  # type: ignore[no-untyped-def]
     started = time.perf_counter()
-    stats.bootstrap(
-        (np.arange(len(sums)),), statistic, n_resamples=resamples, method="percentile", vectorized=False, rng=0
-    )
-    return (time.perf_counter() - started) * RESAMPLES / resamples
+    action()
+    return time.perf_counter() - started
+
+
+def _scipys(clusters: int, statistic, resamples: int) -> float:  # type: ignore[no-untyped-def]
+    """Seconds that scipy would take for as many resamples as we make."""
+    settings = {"n_resamples": resamples, "method": "percentile", "vectorized": False, "rng": 0}
+    return _seconds(lambda: stats.bootstrap((np.arange(clusters),), statistic, **settings)) * RESAMPLES / resamples
