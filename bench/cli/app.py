@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 import bench
-from bench.cli import curve, data, diagnose, results, run, specs
+from bench.cli import curve, data, diagnose, results, run, score, specs
 from bench.cli.options import errors
 from bench.errors import BenchError, InfrastructureError, is_infrastructure
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 specs.register(app)
 run.register(app)
 results.register(app)
+score.register(app)
 curve.register(app)
 diagnose.register(app)
 app.add_typer(data.app, name="data")
