@@ -18,7 +18,8 @@ from bench.runs.plan import Cell
 class Truth:
     """How scores come about: the difference of joint and single-task, and its spread between seeds.
 
-    `effect` is that of the first `affected` cells, of all where it is None. `shared`: part of the variance of differences that all cells of a seed have in common, as cells of one joint run do.
+    `effect` is that of the first `affected` cells, of all where it is None. `shared`: part of the variance of
+    differences that all cells of a seed have in common, as cells of one joint run do.
     """
 
     cells: int
