@@ -1,5 +1,6 @@
 # make demo   install and run the main job on what comes with bench
 # make test   install for development and run the tests
+# make external  tests that need programs which pip cannot install
 # make lint   formatting, style, types, layers
 # make perf   benchmarks (ratios; minutes), written to results/performance/
 # make simulation   what verdicts are worth: false alarms, coverage, power (minutes), written to results/simulations/
@@ -9,13 +10,16 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint perf scale simulation clean
+.PHONY: demo test external lint perf scale simulation clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
 
 test: $(VENV)/.development
 	$(BIN)/python -m pytest -n auto
+
+external: $(VENV)/.development
+	$(BIN)/python -m pytest -m external
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from bench.analysis.others import Others
 from bench.reports.leaderboard import leaderboard_records, leaderboard_table
 from bench.reports.table import STANDIN_WARNING, number
 from bench.reports.transfer import outcome_text
@@ -59,7 +60,7 @@ def test_markdown_and_terminal_have_the_same_numbers_rounded(ask, board):
         line = next(line for line in shown.splitlines() if f" {row['method']} " in line)
         for entry, cell in zip(row["entries"], cells[5:7], strict=True):
             half = number((entry["high"] - entry["low"]) / 2)
-            assert cell.startswith(f"{number(entry['mean'])} ± {half}")
+            assert cell.strip("*").startswith(f"{number(entry['mean'])} ± {half}")
             assert f"{number(entry['mean'])} ± {half}" in line
         assert number(row["average"]) in line
 
@@ -210,8 +211,60 @@ def test_tables_are_made_of_the_analysis_and_nothing_else(finished, monkeypatch)
         monkeypatch.setenv(name, value)
     (one,) = plan(open_catalog([]), "tiny")
     records = {f.name: read_record(f) for f in (finished.results / "runs" / "standin").iterdir()}
-    board = standings(one, records, others=3)
+    board = standings(one, records, others=Others({"other specs": 3}))
     table = leaderboard_table(board)
     assert [row[2] for row in table.rows] == [row.method for row in board.rows]
     assert any("left out: 3 records" in note for note in table.notes)
     assert len(leaderboard_records(board).rows) == sum(len(row.entries) for row in board.rows)
+
+
+def test_every_option_of_the_leaderboard_shows(ask):
+    def methods(*options):
+        return [
+            row[2].replace("\\_", "_")
+            for row in markdown_rows(ask("leaderboard", "tiny", "--format", "md", *options).out)
+        ]
+
+    assert methods("--sort", "method") == sorted(methods())
+    assert methods("--sort", "-method") == sorted(methods(), reverse=True)
+    assert methods("--filter", "method=*single*", "--filter", "method=dist*", "--sort", "method") == [
+        "distribution_matching",
+        "single_task",
+    ]
+    assert methods("--reference", "single_task", "--sort", "rank")[0] == "single_task"
+    assert len(methods("--by", "dataset")) == 6 + 2  # two tables: header and rule of the second are lines too
+    lines = csv_rows(ask("leaderboard", "tiny", "--by", "method", "--format", "csv").out)
+    assert {line["backbone"] for line in lines} == {""} and len(lines) == 6
+    assert ask("leaderboard", "tiny", "--format", "json").out == ask("leaderboard", "tiny", "--json").out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--sort", "avrage"), "did you mean 'average'"),
+        (("--filter", "methods=x"), "did you mean 'method'"),
+        (("--filter", "method"), "is not KEY=GLOB"),
+        (("--filter", "method=x*"), "method 'x*' is unknown"),
+        (("--reference", "multitask"), "did you mean 'multi_task'"),
+        (("--by", "task", "--filter", "dataset=tiny_units"), "average over every dataset"),
+    ],
+)
+def test_what_cannot_be_shown_is_a_mistake_of_use(ask, options, said):
+    told = ask("leaderboard", "tiny", *options)
+    assert (told.code, told.out) == (2, "")
+    assert said in told.err
+
+
+@pytest.mark.parametrize("form", ["html", "latex", "md", "csv", "terminal"])
+def test_hostile_titles_and_licences_are_text_in_every_form(done, redo, form):
+    nasty = "<script>x</script> ] \\\\input{x} ![i](http://e.org) \\e[31m"
+    done.change("tiny", "A suite for tests", f'"{nasty}"')
+    done.change("tiny_faces", "licence: none needed", f'licence: "{nasty}"')
+    told = redo("leaderboard", "tiny", "--format", form)
+    assert told.code == 0 and "\x1b" not in told.out + told.err
+    if form in ("html", "md"):
+        assert "<script" not in told.out
+    if form == "md":
+        assert "](" not in told.out
+    if form == "latex":
+        assert "\\input" not in told.out and told.out.isascii()
