@@ -86,11 +86,12 @@ class Row:
 class Standings:
     """A leaderboard's content. `columns` are (data set, task, metric); `effort` is None where nothing was tuned.
 
-    `data` are fingerprints and `licences` the licences by data set.
+    `reference`: the method that verdicts and changes are against; it has none itself. `data` are fingerprints and `licences` the licences by data set.
     """
 
     suite: str
     title: str
+    reference: str
     provenance: str
     standin: bool
     budget: str
@@ -111,14 +112,16 @@ def standings(
     *,
     others: Others | None = None,
     evidence: Mapping[str, Evidence] | None = None,
+    reference: str | None = None,
 ) -> Standings:
     """Rank the rows of a plan by the mean of their primary metrics over all (data set, task).
 
     `records` by run id; `others` tells which were left out. `evidence` by run id, of those whose numbers stand on more
-    than their record.
+    than their record. `reference`: the method to compare with, the single-task twin if none is named. Raises
+    `UnknownName`.
     """
     scores = all_cell_scores(plan, records)
-    verdicts = transfer(plan, records)
+    verdicts = transfer(plan, records, reference=reference)
     outcomes = {verdict.cell: verdict.outcome for verdict in verdicts.verdicts if verdict.seeds}
     by_method = {(m.backbone, m.method): m for m in verdicts.methods}
     columns = tuple(dict.fromkeys((c.dataset, c.task, metric) for c, metric in scores))
@@ -137,6 +140,7 @@ def standings(
     return Standings(
         plan.name,
         plan.suite.spec.title,
+        verdicts.reference,
         plan.provenance,
         plan.standin,
         plan.suite.budget.name,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from bench.analysis.others import Others
     from bench.analysis.standings import Standings
+    from bench.analysis.transfer import Transfer
     from bench.analysis.views import View
     from bench.runs.plan import SuitePlan
     from bench.runs.records import Record, RecordStore
@@ -97,17 +98,20 @@ def transfer(
     Example: bench transfer faces --reference multi_task
     """
     from bench.analysis import transfer as analysis
+    from bench.analysis.ranking import ranking
+    from bench.reports.ranking import ranking_table
     from bench.reports.table import print_table
     from bench.reports.transfer import method_table, verdict_table
 
-    reports = []
+    found = []
     for one, records, _ in _measured(suite, specs, results, budget, seeds, limit, only):
-        reports.append(analysis.transfer(one, records, every_metric=metrics is Metrics.all, reference=reference))
+        report = analysis.transfer(one, records, every_metric=metrics is Metrics.all, reference=reference)
+        found.append((report, ranking(one, records)))
     if json:
-        print_json(reports)
+        print_json([_plain(report) | {"ranking": ranks} for report, ranks in found])
         return
-    for report in reports:
-        for table in (verdict_table(report), method_table(report)):
+    for report, ranks in found:
+        for table in (verdict_table(report), method_table(report), ranking_table(ranks)):
             print_table(table, output())
 
 
@@ -143,7 +147,12 @@ def leaderboard(
         ),
     ] = None,
     reference: Annotated[
-        str | None, typer.Option("--reference", metavar="METHOD", help="A method whose rows stand first.")
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="METHOD",
+            help="Compare with this method, whose rows stand first, not with the twins.",
+        ),
     ] = None,
     format: Annotated[BoardFormat, typer.Option(help="How to print.")] = BoardFormat.terminal,
     json: AsJson = False,
@@ -166,19 +175,19 @@ def leaderboard(
         errors().print(f"[yellow]left out:[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
     found = []
     for one, records, others in measured:
-        board = standings(one, records, others=others)
+        board = standings(one, records, others=others, reference=reference)
         shown = filtered(views(board, Views(by) if by else None), wanted)
         shown = tuple(ordered(view, sort) for view in shown) if sort else shown
         found.append((board, tuple(pinned(view, reference) for view in shown) if reference else shown))
     if json or format is BoardFormat.json:
-        print_json([_plain_board(board, shown) for board, shown in found])
+        print_json([_plain(board) | {"views": shown} for board, shown in found])
     else:
         _print_boards(found, published, format)
 
 
-def _plain_board(board: Standings, shown: tuple[View, ...]) -> dict[str, Any]:
-    """Standings for programs, with the tables that were asked for."""
-    return {field.name: getattr(board, field.name) for field in fields(board)} | {"views": shown}
+def _plain(report: Transfer | Standings) -> dict[str, Any]:
+    """A report as a dict, to which more is added for programs."""
+    return {field.name: getattr(report, field.name) for field in fields(report)}
 
 
 def _print_boards(

@@ -82,7 +82,7 @@ def _notes(board: Standings, view: View, published: Sequence[Published]) -> tupl
     primary = dict.fromkeys((column.task, column.metric) for column in view.columns)
     averaged = any(len(value.outcomes) > 1 for line in view.lines for value in line.values)
     notes = [
-        f"mean ± half of the 95 % interval over {board.seeds} seeds; mark = verdict against the single-task twin: "
+        f"mean ± half of the 95 % interval over {board.seeds} seeds; mark = verdict against {board.reference}: "
         + ", ".join(f"{mark} {word}" for word, mark in MARKS.items())
         + (", with the number of cells that it was given." if averaged else "."),
         f"bold: the best of a column, and what a paired t test over seeds cannot tell from it (Holm within the column, "
@@ -93,9 +93,8 @@ def _notes(board: Standings, view: View, published: Sequence[Published]) -> tupl
         + ", ".join(f"{task} {metric} {board.chance[task]:g}" for task, metric in primary)
         + ".",
     ]
-    pinned = next((line.method for line in view.lines if line.pinned), None)
-    if pinned is not None:
-        notes.append(f"first: the reference {pinned}, whatever its rank.")
+    if any(line.pinned for line in view.lines):
+        notes.append(f"first: the reference {board.reference}, whatever its rank; Δm is against it.")
     data = ", ".join(f"{name} {fingerprint}" for name, fingerprint in board.data.items())
     notes.append(f"budget {board.budget}; data: {board.provenance}, fingerprints {data}")
     if board.effort is not None:

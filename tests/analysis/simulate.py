@@ -36,8 +36,8 @@ def main() -> None:
         notes=(
             f"{REPEATS:,} families of {CELLS} cells each, differences normal with one spread, a seed's own effect on "
             "both scores taken out by the pairing; correlation: the share of the variance of differences that all "
-            "cells of a seed have in common. In brackets 95 % intervals (Clopper and Pearson) over families; cells of one "
-            "family are not independent, so coverage has none.",
+            "cells of a seed have in common. In brackets 95 % intervals (Clopper and Pearson) over families; cells of "
+            "one family are not independent, so coverage has none.",
             "wanted: at most 5 % of families with a false harm, 95 % of intervals, 80 % of lone effects.",
         ),
         numeric=frozenset(range(6)),

@@ -96,7 +96,9 @@ def test_files_left_behind_hold_what_the_commands_show(finished, ask):
 def test_transfer_shows_the_verdicts_of_the_analysis(ask):
     (report,) = ask("transfer", "tiny", "--json").json
     shown = ask("transfer", "tiny").out
-    assert shown.count(STANDIN_WARNING) == 4
+    assert shown.count(STANDIN_WARNING) == 6
+    assert "Ranks under resampling of seeds: tiny" in shown
+    assert len(report["ranking"]["rows"]) == 3
     lines = [line for line in shown.splitlines() if any(f" {task} " in line for task in ("expression", "action_units"))]
     assert len(lines) == len(report["verdicts"]) == report["family"] == 4
     for line, verdict in zip(lines, report["verdicts"], strict=True):
@@ -232,6 +234,14 @@ def test_every_option_of_the_leaderboard_shows(ask):
         "single_task",
     ]
     assert methods("--reference", "single_task", "--sort", "rank")[0] == "single_task"
+    (board,) = ask("leaderboard", "tiny", "--reference", "multi_task", "--json").json
+    (report,) = ask("transfer", "tiny", "--reference", "multi_task", "--json").json
+    entries = {str(entry["cell"]): entry["outcome"] for row in board["rows"] for entry in row["entries"]}
+    judged = {str(verdict["cell"]): verdict["outcome"] for verdict in report["verdicts"]}
+    assert len(judged) == 4 and {cell: entries[cell] for cell in judged} == judged
+    assert sum(outcome is None for outcome in entries.values()) == 2
+    shown = ask("leaderboard", "tiny", "--reference", "multi_task", "--format", "md").out
+    assert "verdict against multi\\_task" in shown
     assert len(methods("--by", "dataset")) == 6 + 2  # two tables: header and rule of the second are lines too
     lines = csv_rows(ask("leaderboard", "tiny", "--by", "method", "--format", "csv").out)
     assert {line["backbone"] for line in lines} == {""} and len(lines) == 6
