@@ -84,9 +84,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Standings:
-    """A leaderboard's content. `columns` are (data set, task, metric); `effort` is None where nothing was tuned.
+    """A leaderboard's content.
 
-    `reference`: the method that verdicts and changes are against; it has none itself. `data` are fingerprints and `licences` the licences by data set.
+    `columns` are (data set, task, metric); `reference`: the method that verdicts and changes are against, which has none
+    itself; `effort` is None where nothing was tuned. `data` are fingerprints and `licences` the licences by data set.
     """
 
     suite: str
