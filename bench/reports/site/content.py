@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import quote
 
 from bench.analysis.controls import ControlReport, controls
 from bench.analysis.curves import Curve, curves
-from bench.analysis.standings import Standings, standings
+from bench.analysis.standings import Row, Standings, standings
 from bench.analysis.transfer import Transfer, transfer
 from bench.reports.table import warning_of
 from bench.runs.archive import Archive
@@ -55,10 +55,37 @@ class SuiteContent:
         judged = [v.outcome for v in self.report.verdicts if v.seeds and v.primary]
         return {word: judged.count(word) for word in words}
 
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """Rows of the leaderboard of which a run is recorded."""
+        return tuple(row for row in self.board.rows if (row.backbone, row.method) in self._recorded)
+
+    @cached_property
+    def unmeasured(self) -> dict[str, tuple[str, ...]]:
+        """By backbone, the methods that have no record at all."""
+        found: dict[str, tuple[str, ...]] = {}
+        for row in self.board.rows:
+            if (row.backbone, row.method) not in self._recorded:
+                found[row.backbone] = (*found.get(row.backbone, ()), row.method)
+        return found
+
+    @cached_property
+    def told(self) -> Transfer:
+        """The verdicts without those of methods that have no record at all."""
+        return replace(
+            self.report,
+            verdicts=tuple(v for v in self.report.verdicts if (v.cell.backbone, v.cell.method) in self._recorded),
+            methods=tuple(m for m in self.report.methods if (m.backbone, m.method) in self._recorded),
+        )
+
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Cells in the order of the leaderboard."""
-        return tuple(entry.cell for row in self.board.rows for entry in row.entries)
+        """Cells that have a page, in the order of the leaderboard."""
+        return tuple(entry.cell for row in self.rows for entry in row.entries)
+
+    @cached_property
+    def _recorded(self) -> frozenset[tuple[str, str]]:
+        return frozenset((run.backbone, run.method) for run in self.plan.runs if run.spec.id in self.records)
 
     def _with_status(self, status: str) -> int:
         found = (self.records.get(run.spec.id) for run in self.plan.runs if run.method not in self.plan.controls)

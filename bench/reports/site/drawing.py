@@ -95,7 +95,7 @@ class Scale:
             every = (m * 10.0**d for d in decades for m in ((1,) if few else (1, 2, 5)))
             return tuple(v for v in every if self.low <= v <= self.high)
         room = abs(self.end - self.start)
-        step = _round_step((self.high - self.low) / max(min(room / 45, 6), 2))
+        step = _round_step((self.high - self.low) / max(min(room / 36, 6), 3))
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return tuple(i * step for i in range(first, last + 1))
@@ -115,8 +115,8 @@ def around(values: Iterable[float], start: float, end: float, *, log: bool = Fal
 
 
 def tick_text(value: float, *, sign: bool = False) -> str:
-    written = f"{value:{'+' if sign and abs(value) > 1e-12 else ''}.3g}"
-    return "0" if abs(value) < 1e-12 else written.replace("-", "−")
+    near = round(value, 10)  # ticks are multiples of their step, but for rounding
+    return "0" if near == 0 else f"{near:{'+' if sign else ''},.6g}".replace("-", "−")
 
 
 def svg(name: str, heading: str, description: str, width: float, height: float, parts: Iterable[Markup]) -> Markup:

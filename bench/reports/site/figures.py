@@ -464,6 +464,8 @@ def per_label(
     parts.append(text((left + width - 20) / 2, low + 30, task.primary, class_="soft", anchor="middle"))
     for i, label in enumerate(shown):
         y = top + ROW * i
+        if i % 2:
+            parts.append(rectangle(left, y, width - 20 - left, ROW, "stripe"))
         parts.append(text(left - 10, y + 13, _short(label, 26), anchor="end"))
         for by, offset, class_ in ((found[1], 6.0, "mark hollow s0"), (found[0], 12.0, "mark s1")):
             parts += [shape(0, scale(value), y + offset, 2.8, class_) for value in _known(by, label)]
@@ -526,7 +528,8 @@ def relatedness_map(relation: RunRelatedness, first: Sequence[str], second_task:
     matrix = given - np.array(relation.absent, dtype=float) if signed else given
     told = [i for i in range(len(first)) if not np.isnan(matrix[i]).all()][:MOST_LABELS]
     columns = list(relation.covered)[:MOST_LABELS]
-    cell, left, top = (30.0 if len(columns) <= 24 else 18.0), 140.0, 100.0
+    cell, left = (30.0 if len(columns) <= 24 else 18.0), 140.0
+    top = 20.0 + 5.4 * max(len(_short(label, 16)) for label in columns)
     parts = []
     for j, label in enumerate(columns):
         where = f"translate({left + cell * (j + 0.5) + 4:.0f} {top - 8:.0f}) rotate(-55)"

@@ -104,13 +104,14 @@ class _Site:
             page = cells.page(cell)
             slug = _slug(cell)
             self._figures(suite.place, page.figures, slug)
+            self._csv(suite.place, f"{slug}.runs", page.runs)
             self._page(
                 f"{suite.place}/cells/{slug}.html", "cell.html", suite=suite, page=page, slug=slug,
                 warning=suite.warning,
             )  # fmt: skip
 
     def _leaderboard(self, suite: SuiteContent) -> None:
-        methods = method_table(suite.report)
+        methods = method_table(suite.told)
         figures = [figure for figure in (cost_quality(suite.board),) if figure is not None]
         self._tables(suite, {"leaderboard": leaderboard_records(suite.board), "methods": methods})
         self._figures(suite.place, figures)
@@ -127,14 +128,14 @@ class _Site:
         )
 
     def _verdicts(self, suite: SuiteContent) -> None:
-        figures = [figure for figure in (forest(suite.report),) if figure is not None]
-        verdicts = verdict_table(suite.report)
+        figures = [figure for figure in (forest(suite.told),) if figure is not None]
+        verdicts = verdict_table(suite.told)
         tables = {"verdicts": verdicts}
         if suite.controls is not None:
             tables |= {"controls": control_table(suite.controls), "control-cells": control_cell_table(suite.controls)}
         self._tables(suite, tables)
         self._figures(suite.place, figures)
-        links = [f"cells/{quote(_slug(verdict.cell))}.html" for verdict in suite.report.verdicts]
+        links = [f"cells/{quote(_slug(verdict.cell))}.html" for verdict in suite.told.verdicts]
         self._page(
             f"{suite.place}/verdicts.html", "verdicts.html", suite=suite, tables=tables, links=links, figures=figures,
             warning=suite.warning,
@@ -221,7 +222,7 @@ def _slug(cell: Cell) -> str:
 def _best(suite: SuiteContent) -> dict[tuple[str, str], float]:
     """The best mean of each column, among complete rows."""
     found: dict[tuple[str, str], float] = {}
-    for row in suite.board.rows:
+    for row in suite.rows:
         if row.rank is not None:
             for entry in row.entries:
                 key = (entry.cell.dataset, entry.cell.task)
