@@ -1,5 +1,6 @@
 # make demo   install and run the main job on what comes with bench
 # make test   install for development and run the tests
+# make external  tests that need chromium and its driver (Debian: apt-get install chromium chromium-driver)
 # make lint   formatting, style, types, layers
 # make perf   benchmarks (ratios; minutes), written to results/performance/
 # make scale  a million rows, 200,000 audited images (10 minutes, 3 GB of disk), written there too
@@ -8,13 +9,16 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint perf scale clean
+.PHONY: demo test external lint perf scale clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
 
 test: $(VENV)/.development
 	$(BIN)/python -m pytest -n auto
+
+external: $(VENV)/.development
+	$(BIN)/python -m pytest -m external
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check .

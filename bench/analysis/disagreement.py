@@ -60,4 +60,5 @@ def disagreements(
 def _right(labels: NDArray[np.int64], references: References) -> NDArray[np.int64]:
     """How many known labels of each image are predicted right, int64 [n]."""
     hits = (labels == references) & (references >= 0)
-    return hits.astype(np.int64) if references.ndim == 1 else hits.sum(1)
+    counts: NDArray[np.int64] = hits.reshape(len(hits), -1).sum(1)
+    return counts

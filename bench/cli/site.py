@@ -104,8 +104,9 @@ def _build(
     archive = read_archive(store, plans, curves=CURVES)
     content = gather(plans, archive, left_out)
     if not content.suites:
+        listed = ", ".join(suites or [])
         raise NothingMeasured(
-            f"nothing is measured yet{f' for {chr(44).join(suites)}' if suites else ''} in {store.root}",
+            f"nothing is measured yet{f' for {listed}' if listed else ''} in {store.root}",
             hint="`bench run --suite SUITE` measures a suite",
         )
     for line in content.left_out:

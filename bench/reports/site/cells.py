@@ -19,7 +19,7 @@ from bench.analysis.disagreement import confusion, disagreements, predicted
 from bench.analysis.scores import CellScores, cell_scores
 from bench.analysis.transfer import Verdict
 from bench.data.store import Store
-from bench.errors import DataError, RecordError
+from bench.errors import RecordError
 from bench.reports.plan import cell_table
 from bench.reports.site.content import SuiteContent
 from bench.reports.site.figures import Figure, by_seed, confusion_matrix, per_label, training
@@ -132,9 +132,7 @@ class CellPages:
         twins = self._done(twin)
         single_records: Mapping[int, Record] = {} if is_twin else twins
         drawn = [
-            by_seed(
-                "seeds", main.values, {} if is_twin else alone.values, task.primary, higher=main.higher_is_better
-            ),
+            by_seed("seeds", main.values, {} if is_twin else alone.values, task.primary, higher=main.higher_is_better),
             per_label("labels", done, single_records, cell.dataset, task),
             training("training", {seed: record for seed, record in done.items() if seed < CURVES}, task.name),
         ]
@@ -177,9 +175,7 @@ class CellPages:
         found = {seed: self._suite.records.get(r.spec.id) for seed, r in self._suite.plan.runs_of(cell).items()}
         return {seed: record for seed, record in found.items() if record is not None and record.status == "done"}
 
-    def _predicted(
-        self, cell: Cell, task: RunTask, done: Mapping[int, Record], twins: Mapping[int, Record]
-    ) -> _Shown:
+    def _predicted(self, cell: Cell, task: RunTask, done: Mapping[int, Record], twins: Mapping[int, Record]) -> _Shown:
         """Confusion and examples at the first seed that both have."""
         shared = sorted(done.keys() & twins.keys())
         seed = shared[0] if shared else min(done)
@@ -244,13 +240,11 @@ def _read(store: RecordStore, record: Record, cell: Cell) -> Predicted | str:
     return Predicted(tuple(images), *found)
 
 
-def _example(
-    name: str, image: str, task: RunTask, truth: Any, joint: Any, single: Any, lead: int
-) -> Example:
+def _example(name: str, image: str, task: RunTask, truth: Any, joint: Any, single: Any, lead: int) -> Example:
     right = "this method" if lead > 0 else "twin" if lead < 0 else "neither more"
     if task.type == "multiclass":
-        words = (task.labels[int(i)] if i >= 0 else "?" for i in (truth, joint, single))
-        return Example(name, image, *words, right)
+        true, one, other = (task.labels[int(i)] if i >= 0 else "?" for i in (truth, joint, single))
+        return Example(name, image, true, one, other, right)
     differ = [i for i in range(len(task.labels)) if joint[i] != single[i]]
 
     def said(values: Any) -> str:

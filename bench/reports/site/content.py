@@ -52,7 +52,7 @@ class SuiteContent:
     def counts(self) -> dict[str, int]:
         """Cells by verdict; a cell without any result is not counted."""
         words = ("harm", "benefit", "equivalent", "inconclusive")
-        judged = [v.outcome for v in self.report.verdicts if v.seeds and v.primary]
+        judged: list[str] = [v.outcome for v in self.report.verdicts if v.seeds and v.primary]
         return {word: judged.count(word) for word in words}
 
     @cached_property

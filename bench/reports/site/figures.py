@@ -52,7 +52,7 @@ class Figure:
     caption: str
     svg: Markup
     data: Table
-    legend: Markup = Markup("")
+    legend: Markup | None = None
 
 
 # ---- verdicts ----
@@ -84,11 +84,11 @@ def forest(report: Transfer) -> Figure | None:
         mine = [v for v in judged if (v.cell.dataset, v.cell.task, v.metric) == (dataset, task, metric)]
         parts += [text(x, 12, f"{dataset}/{task}", class_="strong"), text(x, 26, metric, class_="soft")]
         parts += _forest_panel(mine, places, x, panel, top, y)
-    counts = Counter(v.outcome for v in judged)
+    counts = Counter[str](v.outcome for v in judged)
     said = ", ".join(f"{counts[word]} {word}" for word in MARKS)
     caption = (
-        "Joint minus single-task twin, mean over seeds with its 95 % interval; right of the line is better. Shaded: the "
-        "declared margin. An arrow ends an interval that is wider than its panel."
+        "Joint minus single-task twin, mean over seeds with its 95 % interval; right of the line is better. Shaded: "
+        "the declared margin. An arrow ends an interval that is wider than its panel."
     )
     heading = f"Differences to the single-task twins: {report.suite}"
     drawn = svg("forest", heading, f"{len(judged)} cells: {said}.", left + len(columns) * (panel + gap), y + 26, parts)
@@ -160,7 +160,9 @@ def _key() -> Markup:
     """What the marks stand for."""
     items = []
     for word, kind in SHAPE_OF.items():
-        mark = element("svg", shape(kind, 7, 7, 4, "mark"), viewBox="0 0 14 14", width=14, height=14, aria_hidden="true")
+        mark = element(
+            "svg", shape(kind, 7, 7, 4, "mark"), viewBox="0 0 14 14", width=14, height=14, aria_hidden="true"
+        )
         items.append(element("span", mark + " " + word, class_=f"key v-{word}"))
     return joined(items)
 
@@ -264,7 +266,8 @@ def along(curve: Curve) -> Figure:
     legend = _legend([(m, f"s{place[m] % SERIES}", place[m], DASHES[place[m] % len(DASHES)]) for m in shown])
     name = f"along-{curve.axis.replace('/', '.')}"
     said = "; ".join(
-        f"{one.method} with {one.backbone} {', '.join(f'{number(p.mean, 1, sign=True)} at {p.value:g}' for p in one.points)}"
+        f"{one.method} with {one.backbone} "
+        + ", ".join(f"{number(point.mean, 1, sign=True)} at {point.value:g}" for point in one.points)
         for one in curve.gains
     )
     drawn, _ = _panels(name, f"{curve.suite} along {curve.axis}", f"Δm in percent: {said}.", panels, marks=True)
@@ -310,10 +313,14 @@ def training(name: str, records: Mapping[int, Record], task: str) -> Figure | No
         for seed, points in series[term].items()
         for step, value in sorted(points)
     )
-    legend = _legend([(f"seed {seed}", f"s{i % SERIES}", None, DASHES[i % len(DASHES)]) for i, seed in enumerate(seeds)])
+    legend = _legend(
+        [(f"seed {seed}", f"s{i % SERIES}", None, DASHES[i % len(DASHES)]) for i, seed in enumerate(seeds)]
+    )
     said = f"{len(order)} panels: {', '.join(order)}; a line for each of {len(seeds)} seeds."
     drawn, _ = _panels(name, "Training", said, panels, marks=False)
-    caption = f"Loss terms of this task, and the score that the model was selected by; seeds {', '.join(map(str, seeds))}."
+    caption = (
+        f"Loss terms of this task, and the score that the model was selected by; seeds {', '.join(map(str, seeds))}."
+    )
     return Figure(name, "Training", caption, drawn, Table("training", ("what", "seed", "step", "value"), rows), legend)
 
 
@@ -453,7 +460,7 @@ def per_label(
     if not labels:
         return None
     shown = labels[:MOST_LABELS]
-    left, width, top = 178.0, 720.0, 10.0
+    left, width, top = 170.0, 580.0, 10.0
     low = top + ROW * len(shown) + 4
     values = [v for by in found for label in shown for v in _known(by, label)]
     scale = around([*values, 0.0], left, width - 20, pad=0.03)
@@ -499,7 +506,9 @@ def confusion_matrix(name: str, counts: NDArray[np.int64], labels: Sequence[str]
         parts.append(turned)
         for j in range(classes):
             place = (left + cell * j, top + cell * i)
-            parts.append(rectangle(*place, cell - 1, cell - 1, "heat", opacity=round(0.04 + 0.6 * float(share[i, j]), 2)))
+            parts.append(
+                rectangle(*place, cell - 1, cell - 1, "heat", opacity=round(0.04 + 0.6 * float(share[i, j]), 2))
+            )
             if counts[i, j]:
                 class_ = "count strong" if i == j else "count"
                 where = (place[0] + cell / 2 - 0.5, place[1] + cell / 2 + 4)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -32,9 +31,7 @@ Progress = Callable[[int, int], None]
 """Called with (pages written, pages in all)."""
 
 
-def build(
-    content: Content, store: RecordStore, out: Path, progress: Progress = lambda done, total: None
-) -> int:
+def build(content: Content, store: RecordStore, out: Path, progress: Progress = lambda done, total: None) -> int:
     """Write a site to `out`, whole or not at all, and say how many pages it has.
 
     Raises `UsageError` where `out` holds something that is not a site.
@@ -135,7 +132,7 @@ class _Site:
             tables |= {"controls": control_table(suite.controls), "control-cells": control_cell_table(suite.controls)}
         self._tables(suite, tables)
         self._figures(suite.place, figures)
-        links = [f"cells/{quote(_slug(verdict.cell))}.html" for verdict in suite.told.verdicts]
+        links = [f"cells/{_slug(verdict.cell)}.html" for verdict in suite.told.verdicts]
         self._page(
             f"{suite.place}/verdicts.html", "verdicts.html", suite=suite, tables=tables, links=links, figures=figures,
             warning=suite.warning,
@@ -192,15 +189,19 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "number": number,
-        "signed": lambda value, digits=3: number(value, digits, sign=True).replace("-", "−"),
-        "grouped": lambda value: f"{value:,.0f}",
-        "slug": lambda cell: quote(_slug(cell)),
+        "signed": _signed,
+        "grouped": "{:,.0f}".format,
+        "slug": _slug,
         "verdict": verdict_badge,
         "outcome": outcome_of,
         "lines": lambda text: text.split("\n"),
     }
     environment.globals |= {"MARKS": MARKS}
     return environment
+
+
+def _signed(value: float | None, digits: int = 3) -> str:
+    return number(value, digits, sign=True).replace("-", "−")
 
 
 def verdict_badge(word: str) -> Markup:

@@ -83,11 +83,13 @@
     const list = make("div", { className: "choices" });
     [...table.tHead.rows[0].cells].forEach((head, column) => {
       if (head.dataset.choice === "method") return; // a row without its name says nothing
-      const box = make("input", { type: "checkbox", checked: true });
-      const name = [...head.querySelectorAll("button")].map((b) => b.innerText.replace(/\n+/g, " ").trim())[0];
-      box.addEventListener("change", () => {
+      const box = make("input", { type: "checkbox", checked: !("off" in head.dataset) });
+      const name = [...head.querySelector("button").childNodes].map(textOf).filter(Boolean).join(" ");
+      const apply = () => {
         for (const row of table.rows) row.cells[column].hidden = !box.checked;
-      });
+      };
+      box.addEventListener("change", apply);
+      apply();
       list.append(make("label", {}, box, name));
     });
     tools.append(make("details", { className: "columns" }, make("summary", {}, "Columns"), list));
