@@ -110,7 +110,7 @@ def test_ids_are_unique_on_each_page(pages):
         assert len(page.ids) == len(set(page.ids)), file
 
 
-def test_every_picture_has_a_text_alternative_and_every_figure_its_data(site, pages):
+def test_every_picture_has_a_text_alternative_and_every_figure_its_data(pages):
     pictures = 0
     for file, page in pages.items():
         for picture in re.findall(r'<svg class="plot".*?</svg>', page.text, re.S):
@@ -188,7 +188,7 @@ def test_a_build_that_fails_leaves_the_older_site(redo, done, monkeypatch):
     assert redo("site", "build", "tiny", "--out", str(out)).code == 0
     before = (out / "index.html").read_text("utf-8")
 
-    def fail(*arguments, **options):
+    def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("bench.reports.site.pages.relatedness_map", fail)

@@ -48,7 +48,7 @@
   const filterable = (table, tools) => {
     const rows = [...table.tBodies[0].rows];
     const heads = [...table.tHead.rows[0].cells];
-    const search = make("input", { type: "search", autocomplete: "off", spellcheck: false });
+    const search = make("input", { type: "search", spellcheck: false });
     tools.append(make("label", {}, "Filter", search));
     const choices = heads.flatMap((head, column) => {
       if (!head.dataset.choice) return [];
