@@ -88,7 +88,7 @@ def _build(
     """Write the site of these suites and say where. Raises `NothingMeasured` where none has a result."""
     from bench.reports.site import build as write
     from bench.reports.site import gather, refuse_foreign
-    from bench.reports.site.cells import CURVES
+    from bench.reports.site.cells import DRAWN
     from bench.runs.archive import read_archive, recorded_suites
     from bench.runs.records import RecordStore
 
@@ -101,7 +101,7 @@ def _build(
         left_out: list[str] = []
     else:
         plans, left_out = _every_plan(catalog, recorded_suites(store), budget, seeds, store)
-    archive = read_archive(store, plans, curves=CURVES)
+    archive = read_archive(store, plans, curves=DRAWN)
     content = gather(plans, archive, left_out)
     if not content.suites:
         listed = ", ".join(suites or [])
@@ -134,9 +134,9 @@ def _plans(
     catalog: Catalog, name: str, budget: str | None, seeds: int | None, store: RecordStore
 ) -> Sequence[SuitePlan]:
     """Plans of a suite, with negative controls where it has methods to control."""
-    from bench.runs.check import checked_suite
     from bench.runs.controls import suite_controls
     from bench.runs.plan import plan
+    from bench.specs.references import resolve_suite
 
-    controlled = any(suite_controls(one.methods) for one in checked_suite(catalog, name, budget=budget))
+    controlled = any(suite_controls(one.methods) for one in resolve_suite(catalog, name, budget=budget))
     return plan(catalog, name, budget=budget, seeds=seeds, controls=controlled, store=store)

@@ -18,6 +18,7 @@ from PIL import Image
 from bench.analysis.disagreement import confusion, disagreements, predicted
 from bench.analysis.scores import CellScores, cell_scores
 from bench.analysis.transfer import Verdict
+from bench.data.prepare import Preparation
 from bench.data.store import Store
 from bench.errors import RecordError
 from bench.reports.plan import cell_table
@@ -30,8 +31,8 @@ from bench.runs.records import Record, RecordStore
 from bench.specs.run import RunTask
 
 MOST_EXAMPLES = 24
-CURVES = 5
-"""Training curves are drawn of so many seeds, the first."""
+DRAWN = 5
+"""Training curves and scores by label are drawn of so many seeds, the first."""
 MOST_PREDICTED = 400
 """Predictions are opened for so many cells of a suite, the best ranked: reading them takes most of the time."""
 
@@ -72,23 +73,16 @@ class Thumbnails:
     """Images of stand-ins as small files, each written once."""
 
     site: Path
-    _stores: dict[str, tuple[Store, dict[str, int]]] = field(default_factory=dict)
+    _stores: dict[int, tuple[Store, dict[str, int]] | None] = field(default_factory=dict)
     _written: set[str] = field(default_factory=set)
 
     def link(self, suite: SuiteContent, dataset: str, name: str) -> str:
         """Where the image of this name stands in the site; blank where it may not be shown or is not at hand."""
-        preparation = suite.plan.preparations[dataset]
-        if preparation.copy is not None or not preparation.ready:
+        found = self._rows(suite.plan.preparations[dataset])
+        if found is None or name not in found[1]:
             return ""
-        key = preparation.folder.name
-        if key not in self._stores:
-            store = preparation.open()
-            names = store.labels.images.arrow.to_pylist()
-            self._stores[key] = (store, {image: row for row, image in enumerate(names)})
-        store, rows = self._stores[key]
-        if name not in rows:
-            return ""
-        link = f"images/{key}/{rows[name]}.png"
+        store, rows = found
+        link = f"images/{store.folder.name}/{rows[name]}.png"
         if link not in self._written:
             file = self.site / link
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -97,6 +91,18 @@ class Thumbnails:
             file.write_bytes(stream.getvalue())
             self._written.add(link)
         return link
+
+    def _rows(self, preparation: Preparation) -> tuple[Store, dict[str, int]] | None:
+        """The open store of a stand-in with its rows by image; None of real images, and where nothing is drawn."""
+        key = id(preparation)  # finding its folder hashes the whole request
+        if key not in self._stores:
+            found = None
+            if preparation.copy is None and preparation.ready:
+                store = preparation.open()
+                names = store.labels.images.arrow.to_pylist()
+                found = (store, {image: row for row, image in enumerate(names)})
+            self._stores[key] = found
+        return self._stores[key]
 
 
 @dataclass(frozen=True)
@@ -133,8 +139,8 @@ class CellPages:
         single_records: Mapping[int, Record] = {} if is_twin else twins
         drawn = [
             by_seed("seeds", main.values, {} if is_twin else alone.values, task.primary, higher=main.higher_is_better),
-            per_label("labels", done, single_records, cell.dataset, task),
-            training("training", {seed: record for seed, record in done.items() if seed < CURVES}, task.name),
+            per_label("labels", _first(done), _first(single_records), cell.dataset, task),
+            training("training", _first(done), task.name),
         ]
         shown = _Shown((), 0, 0, 0, "", None)
         if done and cell in self._opened:
@@ -213,6 +219,10 @@ class CellPages:
         if self._twin[:2] != key:
             self._twin = (*key, _read(self._store, record, cell))
         return self._twin[2]
+
+
+def _first(records: Mapping[int, Record]) -> dict[int, Record]:
+    return {seed: record for seed, record in records.items() if seed < DRAWN}
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def shape(kind: int, x: float, y: float, size: float, class_: str) -> Markup:
         ((-s, -0.35 * s), (s, -0.35 * s), (s, 0.35 * s), (-s, 0.35 * s)),
     )
     if kind % SHAPES == 0:
-        return element("circle", cx=x, cy=y, r=s, class_=class_)
+        return Markup(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{s:g}" class="{class_}"></circle>')  # most of all elements
     return path([(x + dx, y + dy) for dx, dy in corners[kind % SHAPES - 1]], class_, close=True)
 
 

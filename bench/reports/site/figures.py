@@ -488,7 +488,9 @@ def per_label(
     drawn = svg(name, f"{task.primary} by label", said, width, low + 36, parts)
     legend = joined([_dot("single-task twin", "mark hollow s0"), _dot("this method", "mark s1")])
     table = Table("labels", ("label", "model", "seed", task.primary), rows)
-    return Figure(name, "By label", f"A dot is a seed.{more}", drawn, table, legend)
+    return Figure(
+        name, "By label", f"A dot is a seed, the first {len(found[0] or found[1])}.{more}", drawn, table, legend
+    )
 
 
 def confusion_matrix(name: str, counts: NDArray[np.int64], labels: Sequence[str], seed: int) -> Figure | None:

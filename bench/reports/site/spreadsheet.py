@@ -7,7 +7,7 @@ import io
 
 from bench.reports.table import Table
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@")
 
 
 def safe_csv(table: Table) -> str:
@@ -25,8 +25,9 @@ def safe_csv(table: Table) -> str:
 
 
 def _field(text: str) -> str:
-    line = "".join(character if character.isprintable() else " " for character in text)
-    return f"'{line}" if line.lstrip().startswith(_FORMULA) and not _is_number(line) else line
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) and not _is_number(text) else text
 
 
 def _is_number(text: str) -> bool:
