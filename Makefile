@@ -1,6 +1,6 @@
 # make demo   install and run the main job on what comes with bench
 # make test   install for development and run the tests
-# make external  tests that need programs which pip cannot install
+# make external  tests that need chromium and its driver, and a TeX (Debian: apt-get install chromium chromium-driver texlive-latex-recommended)
 # make lint   formatting, style, types, layers
 # make perf   benchmarks (ratios; minutes), written to results/performance/
 # make simulation   what verdicts are worth: false alarms, coverage, power (minutes), written to results/simulations/
