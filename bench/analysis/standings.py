@@ -86,8 +86,9 @@ class Row:
 class Standings:
     """A leaderboard's content.
 
-    `columns` are (data set, task, metric); `reference`: the method that verdicts and changes are against, which has none
-    itself; `effort` is None where nothing was tuned. `data` are fingerprints and `licences` the licences by data set.
+    `columns` are (data set, task, metric); `reference`: the method that verdicts and changes are against, which has
+    none itself; `effort` is None where nothing was tuned. `data` are fingerprints and `licences` the licences by data
+    set.
     """
 
     suite: str

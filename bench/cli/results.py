@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from bench.runs.plan import SuitePlan
     from bench.runs.records import Record, RecordStore
     from bench.specs.published import Published
-    from bench.specs.run import RunSpec
 
 
 class Format(StrEnum):
@@ -370,7 +369,7 @@ def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], O
 
     found: dict[str, Record] = {}
     refused: dict[str, int] = {}
-    planned = {_but_for_seed(run.spec): run.spec for run in one.whole.everything}
+    planned = {run.spec.but_for_seed: run.spec for run in one.whole.everything}
     for run in one.whole.runs:
         try:
             record = store.find(run.spec)
@@ -382,13 +381,9 @@ def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], O
             found[record.id] = record
     controls = {control.name for method in one.suite.methods for control in control_methods(method)}
     mine = (r.run for r in store.records(one.provenance) if r.suite == one.name and r.run.method not in controls)
-    apart = [run for run in mine if _but_for_seed(run) not in planned]
+    apart = [run for run in mine if run.but_for_seed not in planned]
     unproven = tuple(sorted(run_id for run_id, record in found.items() if store.lacks_predictions(record)))
     return found, Others(differing(apart, planned.values()), refused, unproven)
-
-
-def _but_for_seed(run: RunSpec) -> str:
-    return run.model_dump_json(exclude={"seed": True, "teachers": {"__all__": {"id"}}})  # a teacher has the same seed
 
 
 def _measured(

@@ -20,13 +20,13 @@ from bench.specs.run import Provenance, RunSpec
 class Archive:
     """What is recorded of some plans.
 
-    `records` by run id; `others`: by the plan's name, how many records of it have another fingerprint, negative
-    controls not counted; `unreadable`: by folder, why its record cannot be read. A run's curve is empty where its seed
-    is not below the number that was asked for.
+    `records` by run id; `others`: by the plan's name, runs of it that are recorded and have another fingerprint,
+    negative controls not among them; `unreadable`: by folder, why its record cannot be read. A run's curve is empty
+    where its seed is not below the number that was asked for.
     """
 
     records: Mapping[str, Record]
-    others: Mapping[str, int]
+    others: Mapping[str, list[RunSpec]]
     unreadable: Mapping[str, str]
 
 
@@ -54,7 +54,7 @@ def read_archive(store: RecordStore, plans: Sequence[SuitePlan], *, curves: int)
     suites = {one.name: _Kin(one) for one in plans}
     shared: dict[str, dict[str, Any]] = {}
     records: dict[str, Record] = {}
-    others: Counter[str] = Counter()
+    others: dict[str, list[RunSpec]] = {}
     unreadable: dict[str, str] = {}
     for provenance in dict.fromkeys(one.provenance for one in plans):
         root = store.root / provenance
@@ -71,7 +71,7 @@ def read_archive(store: RecordStore, plans: Sequence[SuitePlan], *, curves: int)
                     update["curve"] = ()
                 records[record.id] = record.model_copy(update=update)
             elif record.suite in suites and suites[record.suite].leaves_out(record.run):
-                others[record.suite] += 1
+                others.setdefault(record.suite, []).append(record.run)
     return Archive(records, others, unreadable)
 
 
@@ -83,15 +83,11 @@ class _Kin:
 
     @cached_property
     def _planned(self) -> Collection[str]:
-        return {_but_for_seed(run.spec) for run in self._plan.everything}
+        return {run.spec.but_for_seed for run in self._plan.everything}
 
     @cached_property
     def _controls(self) -> Collection[str]:
         return {control.name for method in self._plan.suite.methods for control in control_methods(method)}
 
     def leaves_out(self, run: RunSpec) -> bool:
-        return run.method not in self._controls and _but_for_seed(run) not in self._planned
-
-
-def _but_for_seed(run: RunSpec) -> str:
-    return run.model_dump_json(exclude={"seed": True, "teachers": {"__all__": {"id"}}})  # a teacher has the same seed
+        return run.method not in self._controls and run.but_for_seed not in self._planned

@@ -9,12 +9,14 @@ from urllib.parse import quote
 
 from bench.analysis.controls import ControlReport, controls
 from bench.analysis.curves import Curve, curves
+from bench.analysis.others import Others, differing
 from bench.analysis.standings import Row, Standings, standings
 from bench.analysis.transfer import Transfer, transfer
 from bench.reports.table import warning_of
 from bench.runs.archive import Archive
 from bench.runs.plan import Cell, SuitePlan
 from bench.runs.records import Record
+from bench.specs.run import RunSpec
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def gather(plans: Sequence[SuitePlan], archive: Archive, left_out: Sequence[str]
     for one in plans:
         records = {run.spec.id: archive.records[run.spec.id] for run in one.runs if run.spec.id in archive.records}
         if any(record.status == "done" for record in records.values()):
-            suites.append(_suite(one, records, archive.others.get(one.name, 0)))
+            suites.append(_suite(one, records, archive.others.get(one.name, [])))
     lines = [
         line
         for name in dict.fromkeys(one.plan.suite.name for one in suites)
@@ -125,12 +127,12 @@ def gather(plans: Sequence[SuitePlan], archive: Archive, left_out: Sequence[str]
     return Content(tuple(suites), tuple(lines), (*left_out, *unreadable))
 
 
-def _suite(one: SuitePlan, records: Mapping[str, Record], others: int) -> SuiteContent:
+def _suite(one: SuitePlan, records: Mapping[str, Record], others: Sequence[RunSpec]) -> SuiteContent:
     measured = any(run.method in one.controls for run in one.runs if run.spec.id in records)
     return SuiteContent(
         plan=one,
         records=records,
-        board=standings(one, records, others=others),
+        board=standings(one, records, others=Others(differing(others, (run.spec for run in one.everything)))),
         report=transfer(one, records),
         controls=controls(one, records) if measured else None,
     )
