@@ -213,6 +213,13 @@ SHOWN = {
 }
 
 
+def test_benchmarks_can_be_started():
+    """They are run by hand: what they build on must not move away from under them unseen."""
+    found = run(sys.executable, "tests/performance/measure.py", "--help", cwd=ROOT)
+    assert found.returncode == 0, found.stderr
+    assert "--repeats" in found.stdout
+
+
 def test_the_readme_shows_command_lines():
     assert any(shown.startswith("README.md: run --suite ") for shown in SHOWN)
 

@@ -92,8 +92,11 @@ class ControlCell:
 
 @dataclass(frozen=True)
 class ControlReport:
-    """The controls that a plan is about. `family` is the number of those in the whole suite, which tests are adjusted
-    over, whatever `--only` shows; `unjudged` says what was not judged."""
+    """The controls that a plan is about.
+
+    `family` is the number of those in the whole suite, which tests are adjusted over, whatever `--only` shows;
+    `unjudged` says what was not judged.
+    """
 
     suite: str
     provenance: str
@@ -106,13 +109,12 @@ class ControlReport:
 
 @dataclass(frozen=True)
 class _Trial:
-    """One control with a backbone; `cells` are (method, control, reference). `shown`: whether `--only` keeps it."""
+    """One control with a backbone; `cells` are (method, control, reference)."""
 
     backbone: str
     control: Control
     reference: str
     cells: tuple[tuple[CellScores, CellScores, CellScores], ...]
-    shown: bool
 
 
 def controls(plan: SuitePlan, records: Mapping[str, Record]) -> ControlReport:
@@ -126,9 +128,11 @@ def controls(plan: SuitePlan, records: Mapping[str, Record]) -> ControlReport:
                 unjudged[found] = None
             else:
                 trials.append(found)
-    verdicts = _judge(plan.whole, records, trials)
-    cells = tuple(_cell(*scores) for trial in trials if trial.shown for scores in trial.cells)
-    return ControlReport(plan.name, plan.provenance, plan.standin, len(trials), tuple(verdicts), cells, tuple(unjudged))
+    told = set(plan.control_cells)
+    judged = zip(trials, _judge(plan.whole, records, trials), strict=True)
+    verdicts = tuple(verdict for trial, verdict in judged if any(other.cell in told for _, other, _ in trial.cells))
+    cells = tuple(_cell(*scores) for trial in trials for scores in trial.cells if scores[1].cell in told)
+    return ControlReport(plan.name, plan.provenance, plan.standin, len(trials), verdicts, cells, tuple(unjudged))
 
 
 def finding_of(gain: Change, control_gain: Change, lost: Change) -> tuple[Finding, str]:
@@ -164,7 +168,6 @@ def _trial(plan: SuitePlan, records: Mapping[str, Record], backbone: str, contro
         control,
         reference.name,
         tuple(_scores(whole, records, method, other, plain) for method, other, plain in wanted),
-        shown=all(plan.is_planned(cell) for cell in chain(*wanted)),
     )
 
 
@@ -187,8 +190,6 @@ def _judge(plan: SuitePlan, records: Mapping[str, Record], trials: Sequence[_Tri
     lost_p = _adjusted(lost)
     verdicts = []
     for i, trial in enumerate(trials):
-        if not trial.shown:
-            continue
         control = trial.control
         gain = _change(gains[i], gain_p[trial.backbone, control.of])
         other, gone = _change(others[i], paired_t(others[i]).p), _change(lost[i], lost_p[i])

@@ -1,7 +1,6 @@
 """What `bench diagnose` costs: the time that a probe takes of a training, against what is left of it without.
 
-`python tests/performance/probe.py` writes results/performance/probe.md. Looks stand among the steps of one and the same
-training, so that a noisy machine strikes both.
+Looks stand among the steps of one and the same training, so that a noisy machine strikes both.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from pathlib import Path
 from comparison import Measured
 
 from bench.data.batches import SourceData
-from bench.runs.diagnose import suite_relatedness
 from bench.runs.plan import plan
 from bench.specs.catalog import open_catalog
 from bench.training.loop import train
@@ -51,10 +49,10 @@ def cost(backbone: str, method: str, repeats: int) -> Measured:
     run = next(run for run in one.runs if run.method == method).spec
     stores = {name: preparation.prepare() for name, preparation in one.preparations.items()}
     sources = [SourceData(source, stores[source.dataset]) for source in run.sources]
-    every = default_every(run, suite_relatedness(one))
+    every = default_every(run, one.relatedness)
     ratios, looks = [], 0
     for _ in range(repeats):
-        probe = TimedProbe(run, sources, suite_relatedness(one), every)
+        probe = TimedProbe(run, sources, one.relatedness, every)
         with tempfile.TemporaryDirectory() as folder:
             made = train(run, sources, checkpoint=Path(folder) / "c", checkpoint_every=run.recipe.steps, probe=probe)
         plain = made.seconds["train"] + made.seconds["validation"] - (probe.seconds - probe.before)
