@@ -11,7 +11,7 @@ _FLAG = {True: "yes", False: "no", None: "–"}
 def verdict_table(report: Transfer) -> Table:
     """A row a cell."""
     headers = (
-        "data set", "task", "backbone", "method", "metric", report.reference, "method's", "difference\n[95 % interval]",
+        "data set", "task", "backbone", "method", "metric", report.reference, "score", "difference\n[95 % interval]",
         "p (Holm)", "margin", "detectable", "seeds", "more seeds", "verdict",
     )  # fmt: skip
     notes = [
@@ -32,7 +32,7 @@ def verdict_table(report: Transfer) -> Table:
         notes=tuple(notes),
         warning=warning_of(report.provenance, report.standin),
         numeric=frozenset({5, 6, 7, 8, 9, 10, 11, 12}),
-        optional=("margin", "seeds", "p (Holm)", "metric", "detectable", "more seeds", report.reference, "method's"),
+        optional=("margin", "seeds", "p (Holm)", "metric", "detectable", "more seeds", report.reference, "score"),
     )
 
 

@@ -62,7 +62,7 @@ def test_every_table_shows_it_in_the_place_of_a_number(diverged, redo, done):
     assert (board["rank"], board["average"], board["Δm %"]) == ("–", "–", "–")
     assert [value for name, value in board.items() if "tiny" in name] == ["diverged", "diverged"]
     verdict = row_of(page, "exploding", ["verdict"])
-    assert (verdict["verdict"], verdict["joint"], verdict["seeds"]) == ("diverged", "–", "0")
+    assert (verdict["verdict"], verdict["score"], verdict["seeds"]) == ("diverged", "–", "0")
     method = row_of(page, "exploding", ["harm"])
     assert method["Δm % [95 % interval]"] == "diverged"
     assert method["worse by means than some single-task model"] == "–"
