@@ -11,7 +11,7 @@ from bench.analysis.transfer import ALPHA, Transfer
 from bench.analysis.views import Column, Line, Value, View, views
 from bench.reports.data import audit_note
 from bench.reports.files import leave
-from bench.reports.published import published_lines, published_rows
+from bench.reports.published import published_lines, published_rows, source_notes
 from bench.reports.table import MARKS, Table, number, to_csv, to_markdown, warning_of
 from bench.reports.transfer import method_table, verdict_table
 from bench.specs.published import Published
@@ -107,9 +107,7 @@ def _notes(board: Standings, view: View, published: Sequence[Published]) -> tupl
     kind = "licences of the data sets, of which no image is used here" if board.standin else "licences"
     notes.append(f"{kind}: " + "; ".join(f"{name}: {licence}" for name, licence in board.licences.items()) + ".")
     notes += _left_out(board.others)
-    notes += [
-        f"{one.name}: {one.source.citation}, {one.source.url or one.source.doi}; {one.remarks}" for one in published
-    ]
+    notes += source_notes(published, view.columns)
     return tuple(notes)
 
 

@@ -58,12 +58,11 @@ def published_table(board: Standings, published: Sequence[Published]) -> Table |
     shown = list(_shown(published, columns)) if board.standin else []
     if not shown:
         return None
-    headers = ("data set", "task", "metric", "method", "backbone", "value", "where", "source", "remarks")
+    headers = ("data set", "task", "metric", "method", "backbone", "value", "source", "where")
     rows = tuple(
         (
             result.dataset, result.task, result.metric, result.method, result.backbone or "–",
-            number(one.fraction(result)), result.where,
-            f"{one.source.citation}, {one.source.url or one.source.doi}", one.remarks,
+            number(one.fraction(result)), one.name, result.where,
         )
         for one, result, _ in shown
     )  # fmt: skip
@@ -74,9 +73,19 @@ def published_table(board: Standings, published: Sequence[Published]) -> Table |
         notes=(
             "Printed in papers, on photographs: not comparable with each other, and not at all with the numbers of "
             "stand-ins above.",
+            *source_notes(published, columns),
         ),
         numeric=frozenset({5}),
     )
+
+
+def source_notes(published: Sequence[Published], columns: Sequence[Column]) -> list[str]:
+    """A line a source of which something is shown: where it can be opened, and how it differs from what is here."""
+    shown = {one.name: one for one, _, _ in _shown(published, columns)}
+    return [
+        f"{one.name}: {one.source.citation}, {one.source.url or one.source.doi}; {one.remarks}"
+        for one in shown.values()
+    ]
 
 
 def _shown(

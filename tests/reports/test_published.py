@@ -86,6 +86,11 @@ def test_of_stand_ins_they_are_a_table_of_their_own_that_says_so(done, redo):
     assert "0.070" not in told  # accuracy is no column of this board
 
 
+def test_those_that_come_with_bench_are_right():
+    found, problems = read_published(Path(__file__).parents[2] / "results" / "published", open_catalog([]))
+    assert found and not problems
+
+
 def test_their_names_inject_nothing(done, redo):
     write(done)
     assert "<script" not in redo("leaderboard", "tiny", "--format", "html").out
