@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,12 +128,18 @@ def bootstrap(clusters: csr_array, statistic: Statistic, *, resamples: int, seed
     missing to the number of clusters is then drawn cluster by cluster. Given its sum, a vector of independent Poisson
     variables is multinomial; the rare one with too large a sum is drawn again, which conditions on the sum alone.
     """
-    rows, draw = _population(clusters)
+    rows, shares = _population(clusters)
+    count, width = clusters.shape[0], rows.shape[0]
     at_once = max(1, CELLS_AT_ONCE // max(rows.shape))
+    draw = _even(count, rows.dtype) if shares is None else _multinomial(count, shares)
 
-    def part(size: int, seeds: np.random.SeedSequence) -> list[NDArray[np.float64]]:
-        rng = np.random.Generator(np.random.SFC64(seeds))
-        weights = np.empty((min(size, at_once), rows.shape[0]), rows.dtype)
+    def part(stream: int) -> list[NDArray[np.float64]]:
+        size = _sizes(resamples)[stream]
+        if shares is None and resamples * width <= CELLS_AT_ONCE:
+            weights = _even_weights(count, rows.dtype, resamples, seed, stream)
+            return [statistic(np.asarray(weights @ rows, np.float64))]
+        rng = _stream(seed, stream)
+        weights = np.empty((min(size, at_once), width), rows.dtype)
         found = []
         for start in range(0, size, at_once):
             block = weights[: size - start]
@@ -140,34 +147,56 @@ def bootstrap(clusters: csr_array, statistic: Statistic, *, resamples: int, seed
             found.append(statistic(np.asarray(block @ rows, np.float64)))
         return found
 
-    sizes = [len(piece) for piece in np.array_split(np.arange(resamples), STREAMS)]
     with ThreadPoolExecutor(min(cores(), MOST_THREADS)) as pool:
-        parts = list(pool.map(part, sizes, np.random.SeedSequence(seed).spawn(STREAMS)))
+        parts = list(pool.map(part, range(STREAMS)))
     return np.concatenate([block for found in parts for block in found])
 
 
-def _population(clusters: csr_array) -> tuple[NDArray[np.floating] | csr_array, Draw]:
-    """What is drawn from, and how: clusters, or their different counts where these are few."""
+def _population(clusters: csr_array) -> tuple[NDArray[np.floating] | csr_array, NDArray[np.float64] | None]:
+    """What is drawn from: clusters, all alike (None), or their different counts where these are few, with shares."""
     count, width = clusters.shape
     largest = int(clusters.data.max(initial=0))
     # Sums of whole numbers are exact in float32 as long as none can pass 2**24.
     small = count * max(largest, 1) < LARGEST_FLOAT32
     kind: np.dtype[np.floating] = np.dtype(np.float32) if small else np.dtype(np.float64)
-    sparse = clusters.nnz < SPARSE_BELOW * count * width
     if count <= EXACT_UP_TO:
-        rows, shares = clusters, np.full(count, 1 / count)
-    elif sparse:
-        return clusters.astype(kind), _poissonised(count, kind)
-    else:
-        kinds, times = _different_rows(clusters.toarray().astype(np.min_scalar_type(largest)))
-        if len(kinds) * BINOMIAL_COST > count:
-            return clusters.toarray().astype(kind), _poissonised(count, kind)
-        rows, shares = csr_array(kinds), times / count
+        return clusters.toarray().astype(kind), None
+    if clusters.nnz < SPARSE_BELOW * count * width:
+        return clusters.astype(kind), None
+    kinds, times = _different_rows(clusters.toarray().astype(np.min_scalar_type(largest)))
+    if len(kinds) * BINOMIAL_COST > count:
+        return clusters.toarray().astype(kind), None
+    return kinds.astype(kind), times / count
 
-    def multinomial(rng: np.random.Generator, weights: NDArray[np.floating]) -> None:
+
+def _sizes(resamples: int) -> list[int]:
+    """How many resamples each stream draws."""
+    return [len(piece) for piece in np.array_split(np.arange(resamples), STREAMS)]
+
+
+def _stream(seed: int, stream: int) -> np.random.Generator:
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(stream,))))
+
+
+def _multinomial(count: int, shares: NDArray[np.float64]) -> Draw:
+    def draw(rng: np.random.Generator, weights: NDArray[np.floating]) -> None:
         weights[:] = rng.multinomial(count, shares, size=len(weights))
 
-    return rows.toarray().astype(kind), multinomial
+    return draw
+
+
+def _even(count: int, kind: np.dtype[np.floating]) -> Draw:
+    return _multinomial(count, np.full(count, 1 / count)) if count <= EXACT_UP_TO else _poissonised(count, kind)
+
+
+@lru_cache(maxsize=4 * STREAMS)
+def _even_weights(
+    count: int, kind: np.dtype[np.floating], resamples: int, seed: int, stream: int
+) -> NDArray[np.floating]:
+    """One stream's weights of clusters that are all alike. Kept, since many runs are tested on the same images."""
+    weights = np.empty((_sizes(resamples)[stream], count), kind)
+    _even(count, kind)(_stream(seed, stream), weights)
+    return weights
 
 
 def _different_rows(table: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:

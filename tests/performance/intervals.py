@@ -40,10 +40,12 @@ def bootstrapping(clusters: int, repeats: int) -> Measured:
 
     ratios, given_counts, seconds = [], [], []
     bootstrap(sums, metric.value, resamples=100, seed=0)  # to warm up
-    for _ in range(repeats):
-        seconds.append(_seconds(lambda: interval(metric.counts(scores, references), number, metric.value)))
+    for seed in range(repeats):  # another one each time: what was drawn once is kept
+        seconds.append(
+            _seconds(lambda seed=seed: interval(metric.counts(scores, references), number, metric.value, seed=seed))
+        )
         ratios.append(_scipys(clusters, of_predictions, PEER_RESAMPLES) / seconds[-1])
-        plain = _seconds(lambda: bootstrap(sums, metric.value, resamples=RESAMPLES, seed=0))
+        plain = _seconds(lambda seed=seed: bootstrap(sums, metric.value, resamples=RESAMPLES, seed=repeats + seed))
         given_counts.append(_scipys(clusters, of_counts, max(PEER_RESAMPLES, IMAGES // clusters)) / plain)
     return Measured(
         f"interval of mean F1, {IMAGES:,} images x {LABELS} labels, {clusters:,} clusters: scipy / bench, seconds",
