@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +31,14 @@ EXACT_UP_TO = 256
 BINOMIAL_COST = 16
 STREAMS = 16
 CELLS_AT_ONCE = 2**23
+CELLS_KEPT = 2**22
 MOST_THREADS = 4
 LARGEST_FLOAT32 = 2**24
 SPARSE_BELOW = 1 / 32
 WORDS = 2**16
 SHORTFALL = 3.0
 
+Part = TypeVar("Part")
 Statistic = Callable[[Sums], NDArray[np.float64]]
 """A metric of sums of counts, [..., k] -> [...]; NaN where they do not define it."""
 Draw = Callable[[np.random.Generator, NDArray[np.floating]], None]
@@ -130,15 +133,12 @@ def bootstrap(clusters: csr_array, statistic: Statistic, *, resamples: int, seed
     """
     rows, shares = _population(clusters)
     count, width = clusters.shape[0], rows.shape[0]
-    at_once = max(1, CELLS_AT_ONCE // max(rows.shape))
+    if shares is None and resamples * width <= CELLS_KEPT:
+        return statistic(np.asarray(_even_weights(count, rows.dtype, resamples, seed) @ rows, np.float64))
     draw = _even(count, rows.dtype) if shares is None else _multinomial(count, shares)
+    at_once = max(1, CELLS_AT_ONCE // max(rows.shape))
 
-    def part(stream: int) -> list[NDArray[np.float64]]:
-        size = _sizes(resamples)[stream]
-        if shares is None and resamples * width <= CELLS_AT_ONCE:
-            weights = _even_weights(count, rows.dtype, resamples, seed, stream)
-            return [statistic(np.asarray(weights @ rows, np.float64))]
-        rng = _stream(seed, stream)
+    def part(rng: np.random.Generator, size: int) -> list[NDArray[np.float64]]:
         weights = np.empty((min(size, at_once), width), rows.dtype)
         found = []
         for start in range(0, size, at_once):
@@ -147,9 +147,15 @@ def bootstrap(clusters: csr_array, statistic: Statistic, *, resamples: int, seed
             found.append(statistic(np.asarray(block @ rows, np.float64)))
         return found
 
+    return np.concatenate([block for found in _by_stream(part, resamples, seed) for block in found])
+
+
+def _by_stream(part: Callable[[np.random.Generator, int], Part], resamples: int, seed: int) -> list[Part]:
+    """What `part(generator, resamples)` makes of each stream's share, in order, whatever the number of threads."""
+    streams = [np.random.Generator(np.random.SFC64(one)) for one in np.random.SeedSequence(seed).spawn(STREAMS)]
+    sizes = [len(piece) for piece in np.array_split(np.arange(resamples), STREAMS)]
     with ThreadPoolExecutor(min(cores(), MOST_THREADS)) as pool:
-        parts = list(pool.map(part, range(STREAMS)))
-    return np.concatenate([block for found in parts for block in found])
+        return list(pool.map(part, streams, sizes))
 
 
 def _population(clusters: csr_array) -> tuple[NDArray[np.floating] | csr_array, NDArray[np.float64] | None]:
@@ -169,15 +175,6 @@ def _population(clusters: csr_array) -> tuple[NDArray[np.floating] | csr_array, 
     return kinds.astype(kind), times / count
 
 
-def _sizes(resamples: int) -> list[int]:
-    """How many resamples each stream draws."""
-    return [len(piece) for piece in np.array_split(np.arange(resamples), STREAMS)]
-
-
-def _stream(seed: int, stream: int) -> np.random.Generator:
-    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(stream,))))
-
-
 def _multinomial(count: int, shares: NDArray[np.float64]) -> Draw:
     def draw(rng: np.random.Generator, weights: NDArray[np.floating]) -> None:
         weights[:] = rng.multinomial(count, shares, size=len(weights))
@@ -189,14 +186,17 @@ def _even(count: int, kind: np.dtype[np.floating]) -> Draw:
     return _multinomial(count, np.full(count, 1 / count)) if count <= EXACT_UP_TO else _poissonised(count, kind)
 
 
-@lru_cache(maxsize=4 * STREAMS)
-def _even_weights(
-    count: int, kind: np.dtype[np.floating], resamples: int, seed: int, stream: int
-) -> NDArray[np.floating]:
-    """One stream's weights of clusters that are all alike. Kept, since many runs are tested on the same images."""
-    weights = np.empty((_sizes(resamples)[stream], count), kind)
-    _even(count, kind)(_stream(seed, stream), weights)
-    return weights
+@lru_cache(maxsize=12)
+def _even_weights(count: int, kind: np.dtype[np.floating], resamples: int, seed: int) -> NDArray[np.floating]:
+    """Weights [resamples, count] of clusters that are all alike; kept, since many runs are tested on the same."""
+    draw = _even(count, kind)
+
+    def part(rng: np.random.Generator, size: int) -> NDArray[np.floating]:
+        weights = np.empty((size, count), kind)
+        draw(rng, weights)
+        return weights
+
+    return np.concatenate(_by_stream(part, resamples, seed))
 
 
 def _different_rows(table: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:

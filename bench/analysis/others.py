@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.specs.run import RunPart, RunSpec
@@ -22,6 +22,12 @@ class Others:
     differing: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     unproven: tuple[str, ...] = ()
+
+    def without(self, contradicted: int) -> Others:
+        """And so many records that their own predictions do not bear out."""
+        if not contradicted:
+            return self
+        return replace(self, refused=self.refused | {"not what their predictions say": contradicted})
 
 
 def differing(runs: Iterable[RunSpec], planned: Iterable[RunSpec]) -> dict[str, int]:

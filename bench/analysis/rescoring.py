@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from bench.analysis.counts import COUNTED
 from bench.analysis.intervals import Interval, interval
 from bench.data.labels import MISSING, Names
 from bench.errors import RecordError
-from bench.runs.plan import PlannedRun, SuitePlan
+from bench.runs.plan import Cell, PlannedRun, SuitePlan
 from bench.runs.records import Record, Score
 from bench.specs.run import Provenance
 from bench.training.evaluation import Predictions, all_scores
@@ -22,14 +22,15 @@ from bench.training.evaluation import Predictions, all_scores
 ROUNDING = 1e-12
 Agreement = Literal["same", "rounding", "differs"]
 Unit = Literal["groups", "images"]
+Intervals = Literal["all", "primary", "none"]
 
 
 @dataclass(frozen=True)
 class Rescored:
     """One metric of one record: what is recorded, and what its predictions say; None where it is not defined.
 
-    `differing`: the labels whose own values differ. `interval`: over test clusters, which are `unit`; None for a metric
-    that is not known as sums of counts.
+    `differing`: the labels whose own values differ. `interval`: over test clusters, which are `unit`; None where none
+    was asked for, and for a metric that is not known as sums of counts.
     """
 
     run: str
@@ -76,7 +77,27 @@ class SuiteRescored:
 
     @property
     def agrees(self) -> bool:
-        return not self.refused and all(row.agreement != "differs" for row in self.rows)
+        return not self.refused and not self.contradicted
+
+    @property
+    def contradicted(self) -> frozenset[str]:
+        """Ids of runs whose predictions say other than their record."""
+        return frozenset(row.run for row in self.rows if row.agreement == "differs")
+
+    @property
+    def vouched(self) -> frozenset[str]:
+        """Ids of runs all of whose numbers follow from their predictions."""
+        refused = {one.run for one in self.refused}
+        return frozenset(row.run for row in self.rows if row.run not in refused) - self.contradicted
+
+    def of(self, cell: Cell, metric: str) -> dict[str, Rescored]:
+        """One metric of one cell, by run id."""
+        return {
+            row.run: row
+            for row in self.rows
+            if (row.dataset, row.task, row.backbone, row.method, row.metric)
+            == (cell.dataset, cell.task, cell.backbone, cell.method, metric)
+        }
 
 
 def rescore(
@@ -84,17 +105,19 @@ def rescore(
     records: Mapping[str, Record | RecordError],
     read: Callable[[Record, str, str], Predictions | None],
     *,
-    run: str | None = None,
+    runs: Collection[str] | None = None,
+    intervals: Intervals = "all",
 ) -> SuiteRescored:
-    """Score every record of a plan again, or that of one run.
+    """Score every record of a plan again, or those of some runs.
 
-    `records` by run id, with the error of those that cannot be read; `read(record, data set, task)` gives recorded
-    predictions, None where the record names none, and raises `RecordError`.
+    `runs` are ids; `intervals`, which take longest, are of the metrics that are asked for. `records` by run id, with
+    the error of those that cannot be read; `read(record, data set, task)` gives recorded predictions, None where the
+    record names none, and raises `RecordError`.
     """
     rows: list[Rescored] = []
     refused: list[Refused] = []
     absent: Counter[str] = Counter()
-    for planned in {one.spec.id: one for one in plan.everything if run in (None, one.spec.id)}.values():
+    for planned in {one.spec.id: one for one in plan.everything if runs is None or one.spec.id in runs}.values():
         record = records.get(planned.spec.id)
         if record is None:
             absent["not run"] += 1
@@ -103,13 +126,13 @@ def rescore(
         elif record.status == "failed":
             absent[record.failure.kind if record.failure else "failed"] += 1
         else:
-            for found in _rescored(planned, record, read):
+            for found in _rescored(planned, record, read, intervals=intervals):
                 rows.append(found) if isinstance(found, Rescored) else refused.append(found)
     return SuiteRescored(plan.name, plan.provenance, plan.standin, tuple(rows), tuple(refused), dict(absent))
 
 
 def _rescored(
-    run: PlannedRun, record: Record, read: Callable[[Record, str, str], Predictions | None]
+    run: PlannedRun, record: Record, read: Callable[[Record, str, str], Predictions | None], *, intervals: Intervals
 ) -> Iterator[Rescored | Refused]:
     known = [(source.dataset, task) for source in run.spec.sources for task in source.tasks]
     for dataset, task in known:
@@ -122,7 +145,11 @@ def _rescored(
             yield Refused(record.id, run.title, f"run {record.id} names no predictions of {dataset}/{task}")
             continue
         for name, found in all_scores(made, run.spec.task(task)).items():
-            yield _row(run, record.score(dataset, task, name), made, name, found["value"], found["per_label"])
+            recorded = record.score(dataset, task, name)
+            clusters, unit = clusters_of(made.groups)
+            wanted = intervals == "all" or (intervals == "primary" and name == run.spec.task(task).primary)
+            about = _interval(name, made, clusters) if wanted else None
+            yield _row(run, recorded, made, name, found["value"], found["per_label"], about, unit)
     for dataset, tasks in record.scores.items():
         for task, scores in tasks.items():
             metrics = run.spec.task(task).metrics if (dataset, task) in known else ()
@@ -138,6 +165,8 @@ def _row(
     name: str,
     recomputed: float | None,
     labels: dict[str, float | None],
+    about: Interval | None,
+    unit: Unit,
 ) -> Rescored:
     recorded = score.value if score else None
     before = score.per_label if score else {}
@@ -145,7 +174,6 @@ def _row(
     verdicts = {_agreement(recorded, recomputed), *differing.values()}
     if score is None or before.keys() != labels.keys():
         verdicts.add("differs")
-    clusters, unit = clusters_of(made.groups)
     return Rescored(
         run.spec.id,
         made.dataset,
@@ -158,7 +186,7 @@ def _row(
         recomputed,
         next(one for one in ("differs", "rounding", "same") if one in verdicts),
         tuple(label for label, agreement in differing.items() if agreement == "differs"),
-        _interval(name, made, clusters),
+        about,
         unit,
     )
 

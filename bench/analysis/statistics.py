@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 QUADRATURE_NODES = 200
 MOST_PAIRS = 4096
@@ -95,9 +95,8 @@ def power(effect: float, deviation: float, n: int, alpha: float) -> float:
     Gauss-Legendre quadrature on its quantiles. (`scipy.stats.nct` gives NaN for few pairs and small alpha.)
     """
     df, shift = n - 1, effect / deviation * math.sqrt(n)
-    critical = float(stats.t.ppf(1 - alpha / 2, df))
     scale, weights = _spreads(df)
-    return float(np.sum(weights * stats.norm.cdf(shift - critical * scale)))
+    return float(np.sum(weights * special.ndtr(shift - _t_quantile(1 - alpha / 2, df) * scale)))
 
 
 def equivalence_power(margin: float, deviation: float, n: int, alpha: float) -> float:
@@ -106,15 +105,26 @@ def equivalence_power(margin: float, deviation: float, n: int, alpha: float) -> 
     They do where |mean| < margin - critical * S / sqrt(n); integrated over S as in `power`.
     """
     df = n - 1
-    within = margin / deviation * math.sqrt(n) - float(stats.t.ppf(1 - alpha, df)) * _spreads(df)[0]
-    return float(np.sum(_spreads(df)[1] * np.maximum(2 * stats.norm.cdf(within) - 1, 0)))
+    scale, weights = _spreads(df)
+    within = margin / deviation * math.sqrt(n) - _t_quantile(1 - alpha, df) * scale
+    return float(np.sum(weights * np.maximum(2 * special.ndtr(within) - 1, 0)))
+
+
+@cache
+def _t_quantile(probability: float, df: int) -> float:
+    return float(stats.t.ppf(probability, df))
+
+
+@cache
+def _legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.polynomial.legendre.leggauss(QUADRATURE_NODES)
 
 
 @cache
 def _spreads(df: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Quantiles of S / sigma, and weights that sum to 1: an integral over the estimated spread is a weighted sum."""
-    nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
-    return np.sqrt(stats.chi2.ppf((nodes + 1) / 2, df) / df), weights / 2
+    nodes, weights = _legendre()
+    return np.sqrt(2 * special.gammaincinv(df / 2, (nodes + 1) / 2) / df), weights / 2
 
 
 def minimum_detectable_effect(deviation: float, n: int, alpha: float, wanted_power: float = 0.8) -> float:

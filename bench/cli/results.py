@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import fields
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bench.analysis.others import Others
-    from bench.analysis.standings import Standings
+    from bench.analysis.standings import Evidence, Standings
     from bench.analysis.transfer import Transfer
     from bench.analysis.views import View
     from bench.runs.plan import SuitePlan
@@ -153,6 +154,13 @@ def leaderboard(
             help="Compare with this method, whose rows stand first, not with the twins.",
         ),
     ] = None,
+    rescored: Annotated[
+        bool,
+        typer.Option(
+            "--rescored",
+            help="Score all records again from their predictions first; what they do not bear out is left out.",
+        ),
+    ] = False,
     format: Annotated[BoardFormat, typer.Option(help="How to print.")] = BoardFormat.terminal,
     json: AsJson = False,
 ) -> None:
@@ -165,6 +173,7 @@ def leaderboard(
     from bench.analysis.standings import standings
     from bench.analysis.views import By as Views
     from bench.analysis.views import filtered, ordered, pinned, views
+    from bench.runs.records import RecordStore
     from bench.specs.published import read_published
 
     wanted = _filters(filter or [])
@@ -173,8 +182,12 @@ def leaderboard(
     for problem in problems:
         errors().print(f"[yellow]left out:[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
     found = []
+    store = RecordStore(results_of(results))
     for one, records, others in measured:
-        board = standings(one, records, others=others, reference=reference)
+        vouched: Mapping[str, Evidence] = {}
+        if rescored:
+            records, others, vouched = _borne_out(one, records, others, store)
+        board = standings(one, records, others=others, reference=reference, evidence=vouched)
         shown = filtered(views(board, Views(by) if by else None), wanted)
         shown = tuple(ordered(view, sort) for view in shown) if sort else shown
         found.append((board, tuple(pinned(view, reference) for view in shown) if reference else shown))
@@ -182,6 +195,23 @@ def leaderboard(
         print_json([_plain(board) | {"views": shown} for board, shown in found])
     else:
         _print_boards(found, published, format)
+
+
+def _borne_out(
+    one: SuitePlan, records: Mapping[str, Record], others: Others, store: RecordStore
+) -> tuple[dict[str, Record], Others, dict[str, Evidence]]:
+    """Records but for those whose predictions say otherwise, and which of them follow from their predictions."""
+    from bench.analysis.rescoring import rescore
+    from bench.analysis.standings import Evidence
+    from bench.runs.predictions import read_predictions
+
+    again = rescore(one.whole, records, partial(read_predictions, store), intervals="none")
+    for refused in again.refused:
+        errors().print(
+            f"[yellow]not scored:[/] {escape(f'{refused.title}: {refused.why}')}", highlight=False, soft_wrap=True
+        )
+    kept = {run_id: record for run_id, record in records.items() if run_id not in again.contradicted}
+    return kept, others.without(len(again.contradicted)), dict.fromkeys(again.vouched, Evidence.rescored)
 
 
 def _plain(report: Transfer | Standings) -> dict[str, Any]:
@@ -204,7 +234,7 @@ def _print_boards(
         return
     tables = []
     for board, shown in found:
-        apart = published_table(board, published)
+        apart = published_table(board, published) if board.standin else None
         tables += [*(leaderboard_table(board, view, published) for view in shown), *([apart] if apart else [])]
     if format is BoardFormat.html:
         print_text(to_html(tables))
@@ -306,12 +336,26 @@ def why(
     if json:
         print_json([{"seed": seed, "id": spec.id, "record": record} for seed, spec, record in runs])
         return
-    from bench.reports.plan import cell_table
+    from bench.analysis.rescoring import rescore
+    from bench.reports.cell import cell_table
     from bench.reports.table import print_table
+    from bench.runs.predictions import read_predictions
 
     console = output()
+    again = rescore(
+        one, records, partial(read_predictions, store), runs={spec.id for _, spec, _ in runs}, intervals="primary"
+    )
+    for refused in again.refused:
+        errors().print(f"[yellow]not scored:[/] {escape(f'{refused.title}: {refused.why}')}", soft_wrap=True)
     print_table(
-        cell_table(chosen, metric, [(seed, s.id, r) for seed, s, r in runs], one.provenance, standin=one.standin),
+        cell_table(
+            chosen,
+            metric,
+            [(seed, spec.id, record) for seed, spec, record in runs],
+            one.provenance,
+            standin=one.standin,
+            rescored=again.of(chosen, metric),
+        ),
         console,
     )
     lines = {

@@ -87,7 +87,10 @@ def score(
     known = {planned.spec.id for one in plans for planned in one.everything}
     if run is not None and run not in known:
         raise UnknownName(f"run of suite '{suite}'", run, known, hint=f"`bench status {suite}` lists runs by their ids")
-    found = [rescore(one, _records(one, store), partial(read_predictions, store), run=run) for one in plans]
+    found = [
+        rescore(one, _records(one, store), partial(read_predictions, store), runs=None if run is None else {run})
+        for one in plans
+    ]
     if run is not None:
         found = [one for one in found if one.rows or one.refused or one.absent]
     for one in found:

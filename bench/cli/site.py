@@ -90,7 +90,9 @@ def _build(
     from bench.reports.site import gather, refuse_foreign
     from bench.reports.site.cells import DRAWN
     from bench.runs.archive import read_archive, recorded_suites
+    from bench.runs.predictions import read_predictions
     from bench.runs.records import RecordStore
+    from bench.specs.published import read_published
 
     store = RecordStore(results_of(results))
     folder = (out or store.results / "site").absolute()
@@ -102,7 +104,14 @@ def _build(
     else:
         plans, left_out = _every_plan(catalog, recorded_suites(store), budget, seeds, store)
     archive = read_archive(store, plans, curves=DRAWN)
-    content = gather(plans, archive, left_out)
+    published, problems = read_published(store.results / "published", catalog)
+    content = gather(
+        plans,
+        archive,
+        partial(read_predictions, store),
+        left_out=[*left_out, *map(str, problems)],
+        published=published,
+    )
     if not content.suites:
         listed = ", ".join(suites or [])
         raise NothingMeasured(

@@ -50,12 +50,12 @@ def published_lines(
 
 
 def published_table(board: Standings, published: Sequence[Published]) -> Table | None:
-    """Published numbers on the real data sets of the names of stand-ins; None where there are none, or for real data.
+    """Published numbers on the data sets of a leaderboard, or of the names of its stand-ins; None if there are none.
 
-    A table of its own: nothing in it is of the data that the leaderboard is about.
+    A table of its own: nothing in it was measured here, and by the side of stand-ins nothing is of the same data.
     """
     columns = [Column(*column) for column in board.columns]
-    shown = list(_shown(published, columns)) if board.standin else []
+    shown = list(_shown(published, columns))
     if not shown:
         return None
     headers = ("data set", "task", "metric", "method", "backbone", "value", "source", "where")
@@ -67,12 +67,12 @@ def published_table(board: Standings, published: Sequence[Published]) -> Table |
         for one, result, _ in shown
     )  # fmt: skip
     return Table(
-        title=f"Published of the real data sets of these names ({board.suite})",
+        title=f"Published{' of the real data sets of these names' if board.standin else ''} ({board.suite})",
         headers=headers,
         rows=rows,
         notes=(
-            "Printed in papers, on photographs: not comparable with each other, and not at all with the numbers of "
-            "stand-ins above.",
+            "Printed in papers, on photographs: not comparable with each other, and "
+            + ("not at all with the numbers of stand-ins above." if board.standin else "not with the numbers above."),
             *source_notes(published, columns),
         ),
         numeric=frozenset({5}),

@@ -11,6 +11,11 @@ HEADERS = (
     "recorded", "run",
 )  # fmt: skip
 
+INTERVAL_NOTE = (
+    f"interval: percentiles of {RESAMPLES:,} bootstrap samples of test clusters: groups (subject, film, product) where "
+    "the data set has them, else images. It is about one trained network; verdicts compare seeds."
+)
+
 
 def score_table(found: SuiteRescored) -> Table:
     """A row a metric of a record: recomputed, whether it is what is recorded, and its interval."""
@@ -20,9 +25,7 @@ def score_table(found: SuiteRescored) -> Table:
         headers=HEADERS,
         rows=tuple(_row(row) for row in found.rows),
         notes=(
-            f"interval: percentiles of {RESAMPLES:,} bootstrap samples of test clusters: groups (subject, film, "
-            "product) where the data set has them, else images. It is about one trained network; verdicts compare "
-            "seeds.",
+            INTERVAL_NOTE,
             *([f"without a result: {absent}."] if absent else []),
             *([f"could not be scored: {len(found.refused)}."] if found.refused else []),
         ),
@@ -33,7 +36,6 @@ def score_table(found: SuiteRescored) -> Table:
 
 
 def _row(row: Rescored) -> tuple[str, ...]:
-    about = row.interval
     return (
         row.dataset,
         row.task,
@@ -42,14 +44,27 @@ def _row(row: Rescored) -> tuple[str, ...]:
         str(row.seed),
         row.metric,
         number(row.recomputed),
-        "no counts" if about is None else f"[{number(about.low)}, {number(about.high)}]",
-        "–" if about is None else f"{about.clusters:,} {row.unit}",
-        _recorded(row),
+        interval_words(row),
+        over_words(row),
+        recorded_words(row),
         row.run,
     )
 
 
-def _recorded(row: Rescored) -> str:
+def interval_words(row: Rescored | None) -> str:
+    """The interval of a run's metric; a dash where it was not scored again."""
+    if row is None:
+        return "–"
+    return f"[{number(row.interval.low)}, {number(row.interval.high)}]" if row.interval else "no counts"
+
+
+def over_words(row: Rescored | None) -> str:
+    """How many of what an interval was drawn from."""
+    return f"{row.interval.clusters:,} {row.unit}" if row and row.interval else "–"
+
+
+def recorded_words(row: Rescored) -> str:
+    """Whether a record says what its predictions say."""
     if row.agreement != "differs":
         return {"same": "same", "rounding": "same but for rounding"}[row.agreement]
     if row.recorded != row.recomputed:

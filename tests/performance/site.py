@@ -14,6 +14,7 @@ import textwrap
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from comparison import write_report
@@ -23,8 +24,10 @@ from bench.runs.environment import environment
 from bench.runs.plan import PlannedRun, SuitePlan, plan
 from bench.runs.records import RECORD_VERSION, Cost, Record, RecordStore, Score, predictions_table
 from bench.specs.catalog import open_catalog
+from bench.training.evaluation import Predictions, all_scores
 
 SEEDS = 29
+Scores = dict[str, dict[str, dict[str, dict[str, Any]]]]
 SUITE = """
     kind: suite
     name: many
@@ -88,24 +91,40 @@ def generate(root: Path) -> int:
     (one,) = plan(open_catalog([root / "specs"]), "many", seeds=SEEDS)
     stores = {name: preparation.prepare() for name, preparation in one.preparations.items()}
     for run in one.runs:
-        store.add(record_of(one, run, rng), tables(run, stores, rng) if run.seed == 0 else ())
+        made = predictions(run, stores, rng) if run.seed == 0 else []
+        scores = {p.dataset: {p.task: all_scores(p, run.spec.task(p.task))} for p in made} or random_scores(run, rng)
+        files = [
+            (f"{p.dataset}.{p.task}.parquet", predictions_table(p.images, p.groups, p.scores, p.references))
+            for p in made
+        ]
+        store.add(record_of(one, run, scores, rng), files)
     return len(one.runs)
 
 
-def record_of(one: SuitePlan, run: PlannedRun, rng: np.random.Generator) -> Record:
-    scores = {
+def random_scores(run: PlannedRun, rng: np.random.Generator) -> Scores:
+    """By data set, task and metric."""
+    return {
         source.dataset: {
             task: {
-                metric: Score(
-                    value=float(rng.uniform(0.3, 0.9)),
-                    per_label={label: float(rng.uniform()) for label in run.spec.task(task).labels},
-                    higher_is_better=True,
-                )
+                metric: {
+                    "value": float(rng.uniform(0.3, 0.9)),
+                    "per_label": {label: float(rng.uniform()) for label in run.spec.task(task).labels},
+                }
                 for metric in run.spec.task(task).metrics
             }
             for task in source.tasks
         }
         for source in run.spec.sources
+    }
+
+
+def record_of(one: SuitePlan, run: PlannedRun, scores: Scores, rng: np.random.Generator) -> Record:
+    measured = {
+        dataset: {
+            task: {metric: Score(**told, higher_is_better=True) for metric, told in metrics.items()}
+            for task, metrics in by_task.items()
+        }
+        for dataset, by_task in scores.items()
     }
     tasks = [task.name for task in run.spec.tasks]
     curve = tuple(
@@ -122,21 +141,21 @@ def record_of(one: SuitePlan, run: PlannedRun, rng: np.random.Generator) -> Reco
         started=datetime.now(UTC),
         finished=datetime.now(UTC),
         environment=environment(),
-        scores=scores,
+        scores=measured,
         curve=curve,
         cost=cost,
     )
 
 
-def tables(run: PlannedRun, stores: dict[str, Store], rng: np.random.Generator) -> list[tuple[str, object]]:
+def predictions(run: PlannedRun, stores: dict[str, Store], rng: np.random.Generator) -> list[Predictions]:
     found = []
     for source in run.spec.sources:
         labels = stores[source.dataset].labels
         rows = stores[source.dataset].rows("test")
         for task in source.tasks:
             scores = rng.uniform(size=(len(rows), len(run.spec.task(task).labels))).astype(np.float32)
-            table = predictions_table(labels.images[rows], labels.groups[rows], scores, labels.tasks[task][rows])
-            found.append((f"{source.dataset}.{task}.parquet", table))
+            names = (labels.images[rows], labels.groups[rows])
+            found.append(Predictions(source.dataset, task, *names, scores, labels.tasks[task][rows]))
     return found
 
 

@@ -183,6 +183,39 @@ def test_the_command_can_be_typed_again(done, redo):
     assert f"command: bench run --suite tiny --seeds 3 --specs '{spaced}'" in told.out
 
 
+def test_why_gives_intervals_and_says_what_was_scored_again(ask, redo, done):
+    cell = "tiny_faces/expression/tiny_net/multi_task"
+    rows = [
+        row
+        for row in ask("score", "tiny", "--json").json[0]["rows"]
+        if (row["dataset"], row["method"], row["metric"]) == ("tiny_faces", "multi_task", "macro_f1")
+    ]
+    told = ask("why", "tiny", cell).out
+    for row in rows:
+        assert f"[{row['interval']['low']:.3f}, {row['interval']['high']:.3f}]" in told
+    assert told.count("re-scored") == 2
+    gone = next(done.results.glob(f"runs/standin/{rows[0]['run']}/tiny_faces.*.parquet"))
+    gone.unlink()
+    told = redo("why", "tiny", cell)
+    assert (told.code, told.out.count("re-scored"), told.out.count("self-reported")) == (0, 1, 1)
+    assert "not scored" in told.err and gone.name in told.err
+
+
+def test_rescored_rows_say_so_and_altered_ones_are_left_out(ask, redo, done):
+    (plain,), (board,) = (ask("leaderboard", "tiny", *more, "--json").json for more in ([], ["--rescored"]))
+    assert [row["evidence"] for row in plain["rows"]] == ["self-reported"] * 3
+    assert [row["evidence"] for row in board["rows"]] == ["re-scored"] * 3
+    assert [row["average"] for row in board["rows"]] == [row["average"] for row in plain["rows"]]
+    file = next(f for f in sorted(done.results.glob("runs/standin/*/record.json")) if "multi_task" in f.read_text())
+    content = json.loads(file.read_text("utf-8"))
+    content["scores"]["tiny_faces"]["expression"]["macro_f1"]["value"] = 0.987654
+    file.write_text(json.dumps(content), "utf-8")
+    (board,) = redo("leaderboard", "tiny", "--rescored", "--json").json
+    assert board["others"]["refused"] == {"not what their predictions say": 1}
+    (row,) = [row for row in board["rows"] if row["method"] == "multi_task"]
+    assert (row["rank"], row["average"]) == (None, None)
+
+
 def test_why_of_a_cell_that_is_not_there_names_the_nearest(ask):
     told = ask("why", "tiny", "tiny_units/action_units/tiny_net/multitask")
     assert told.code == 2

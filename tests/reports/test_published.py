@@ -71,7 +71,8 @@ def test_below_real_numbers_they_stand_apart_and_change_nothing(done, read, real
     *lines, last = leaderboard_records(real_board, published=published).rows
     assert tuple(lines) == leaderboard_records(real_board).rows and len(last) == len(lines[0])
     assert (last[1], last[9]) == ("published", "0.615")
-    assert published_table(real_board, published) is None
+    apart = published_table(real_board, published)
+    assert apart.rows[0][3:6] == (HOSTILE, "–", "0.615") and "not with the numbers above" in apart.notes[0]
 
 
 def test_of_stand_ins_they_are_a_table_of_their_own_that_says_so(done, redo):

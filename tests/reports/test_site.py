@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import signal
+import urllib.request
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -155,6 +157,70 @@ def test_a_cell_tells_its_runs_scores_and_how_it_was_made(site, finished):
     assert mine[0]["environment"]["packages"]["torch"] in text
 
 
+def test_a_cell_shows_intervals_and_what_vouches_for_it(site, ask):
+    text = (site / "tiny/cells/tiny_faces.expression.tiny_net.multi_task.html").read_text("utf-8")
+    rows = [
+        row
+        for row in ask("score", "tiny", "--json").json[0]["rows"]
+        if (row["dataset"], row["method"], row["metric"]) == ("tiny_faces", "multi_task", "macro_f1")
+    ]
+    assert len(rows) == 2
+    for row in rows:
+        assert f"[{row['interval']['low']:.3f}, {row['interval']['high']:.3f}]" in text
+        assert f"{row['interval']['clusters']} {row['unit']}" in text
+    assert text.count("<td>re-scored</td>") == 2 and "self-reported</td>" not in text
+    assert "not audited" in text and "none needed" in text and "standin, fingerprint" in text
+    assert (site / "tiny/index.html").read_text("utf-8").count("<td>re-scored</td>") == 3
+
+
+def test_ranks_are_those_of_the_command(site, ask):
+    (told,) = ask("transfer", "tiny", "--json").json
+    with (site / "tiny/data/ranks.csv").open(encoding="utf-8", newline="") as stream:
+        shown = {(line["method"], int(line["rank"])): float(line["probability"]) for line in csv.DictReader(stream)}
+    rows = told["ranking"]["rows"]
+    assert shown == {(row["method"], i + 1): p for row in rows for i, p in enumerate(row["probabilities"])}
+    picture = (site / "tiny/index.html").read_text("utf-8").partition('id="figure-ranks"')[2].partition("</figure>")[0]
+    for row in rows:
+        assert f"{row['probabilities'][0]:.0%}" in picture or row["probabilities"][0] < 0.005
+
+
+def test_a_score_that_its_predictions_do_not_bear_out_is_left_out(redo, done):
+    file = next(f for f in sorted(done.results.glob("runs/standin/*/record.json")) if "multi_task" in f.read_text())
+    content = json.loads(file.read_text("utf-8"))
+    content["scores"]["tiny_faces"]["expression"]["macro_f1"]["value"] = 0.987654
+    file.write_text(json.dumps(content), "utf-8")
+    assert redo("site", "build", "tiny", "--out", str(done.root / "site")).code == 0
+    text = (done.root / "site/tiny/index.html").read_text("utf-8")
+    assert "0.988" not in text and "1 not what their predictions say" in text
+
+
+def test_published_numbers_stand_apart_and_inject_nothing(redo, done):
+    folder = done.results / "published"
+    folder.mkdir()
+    (folder / "somebody.yaml").write_text(
+        f"""
+kind: published
+name: somebody
+title: Somebody
+source: {{citation: '{NASTY.replace("'", "")}', url: https://example.org/paper}}
+unit: percent
+remarks: other images
+results:
+  - {{method: Their Net, dataset: tiny_units, task: action_units, metric: mean_f1, value: 61.5, where: Table 3}}
+""",
+        "utf-8",
+    )
+    (folder / "broken.yaml").write_text("kind: published\n", "utf-8")
+    answer = redo("site", "build", "tiny", "--out", str(done.root / "site"))
+    assert answer.code == 0 and "broken.yaml" in answer.err
+    text = (done.root / "site/tiny/index.html").read_text("utf-8")
+    board, apart = (
+        text[text.index(f'<table id="{name}"') :].partition("</table>")[0] for name in ("leaderboard", "published")
+    )
+    assert "Their Net" not in board and "0.615" in apart and "Table 3" in apart
+    assert "<script>alert" not in text and "not at all with the numbers of stand-ins" in text
+
+
 def test_examples_are_images_on_which_the_twins_differ(site):
     text = (site / "tiny/cells/tiny_faces.expression.tiny_net.multi_task.html").read_text("utf-8")
     shown = re.findall(
@@ -195,6 +261,25 @@ def test_a_build_that_fails_leaves_the_older_site(redo, done, monkeypatch):
     assert redo("site", "build", "tiny", "--out", str(out)).code == 4
     assert (out / "index.html").read_text("utf-8") == before
     assert {entry.name for entry in done.root.iterdir() if "site" in entry.name} == {"site"}
+
+
+def test_serve_shows_the_site_on_this_machine_alone_and_ends_with_ctrl_c(redo, done):
+    process = done.process("site", "serve", "tiny", "--port", "0", "--out", str(done.root / "site"))
+    try:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if line.startswith("http://127.0.0.1:"))
+        address = line.split()[0]
+        with urllib.request.urlopen(address + "tiny/index.html") as page:
+            assert page.status == 200 and b"A suite for tests" in page.read()
+        port = int(address.rstrip("/").rpartition(":")[2])
+        busy = redo("site", "serve", "tiny", "--port", str(port), "--out", str(done.root / "other"))
+        assert busy.code == 2 and f"port {port} cannot be used" in busy.err and "--port" in busy.err
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0 and "stopped" in out and "Traceback" not in err
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_nothing_measured_is_said(bench):

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.analysis.disagreement import confusion, disagreements, predicted
+from bench.analysis.rescoring import Rescored
 from bench.analysis.scores import CellScores, cell_scores
 from bench.analysis.transfer import Verdict
 from bench.data.prepare import Preparation
 from bench.data.store import Store
 from bench.errors import RecordError
-from bench.reports.plan import cell_table
-from bench.reports.site.content import SuiteContent
+from bench.reports.cell import cell_table
+from bench.reports.data import audit_words
+from bench.reports.site.content import MOST_PREDICTED, SuiteContent
 from bench.reports.site.figures import Figure, by_seed, confusion_matrix, per_label, training
 from bench.reports.table import Table
 from bench.runs.diagnose import predictions
@@ -33,8 +35,6 @@ from bench.specs.run import RunTask
 MOST_EXAMPLES = 24
 DRAWN = 5
 """Training curves and scores by label are drawn of so many seeds, the first."""
-MOST_PREDICTED = 400
-"""Predictions are opened for so many cells of a suite, the best ranked: reading them takes most of the time."""
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,21 @@ class CellPages:
             task=task,
             verdict=self._verdicts.get(cell),
             scores=found,
-            runs=cell_table(cell, task.primary, runs, plan.provenance, standin=plan.standin),
+            runs=cell_table(
+                cell,
+                task.primary,
+                runs,
+                plan.provenance,
+                standin=plan.standin,
+                rescored=self._rescored.get((cell, task.primary), {}),
+            ),
             figures=tuple(figure for figure in (drawn[0], drawn[1], shown.confusion, drawn[2]) if figure is not None),
             examples=shown.examples,
             differing=shown.differing,
             compared=shown.compared,
             seed=shown.seed,
             note=shown.note,
-            facts=_facts(newest) if newest is not None else {},
+            facts=self._about_data(cell) | (_facts(newest) if newest is not None else {}),
             spec=newest.run.model_dump_json(indent=1) if newest is not None else "",
         )
 
@@ -172,6 +179,25 @@ class CellPages:
     @cached_property
     def _verdicts(self) -> dict[Cell, Verdict]:
         return {v.cell: v for v in self._suite.report.verdicts if v.primary and v.seeds}
+
+    @cached_property
+    def _rescored(self) -> dict[tuple[Cell, str], dict[str, Rescored]]:
+        """By cell and metric, then run id."""
+        found: dict[tuple[Cell, str], dict[str, Rescored]] = {}
+        for row in self._suite.rescored.rows:
+            cell = Cell(row.dataset, row.task, row.backbone, row.method)
+            found.setdefault((cell, row.metric), {})[row.run] = row
+        return found
+
+    def _about_data(self, cell: Cell) -> dict[str, str]:
+        """What the cell was tested on."""
+        plan = self._suite.plan
+        licence = next(one.licence for one in plan.suite.datasets if one.name == cell.dataset)
+        return {
+            "data": f"{cell.dataset}, {plan.provenance}, fingerprint {self._suite.board.data.get(cell.dataset, '–')}",
+            "audit": audit_words(self._suite.board.audits.get(cell.dataset)),
+            "licence": f"{licence}{' (of the real data, of which no image is used here)' if plan.standin else ''}",
+        }
 
     @cached_property
     def _opened(self) -> frozenset[Cell]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import quote
@@ -10,13 +10,20 @@ from urllib.parse import quote
 from bench.analysis.controls import ControlReport, controls
 from bench.analysis.curves import Curve, curves
 from bench.analysis.others import Others, differing
-from bench.analysis.standings import Row, Standings, standings
+from bench.analysis.ranking import Ranking, ranking
+from bench.analysis.rescoring import SuiteRescored, rescore
+from bench.analysis.standings import Evidence, Row, Standings, standings
 from bench.analysis.transfer import Transfer, transfer
 from bench.reports.table import warning_of
 from bench.runs.archive import Archive
 from bench.runs.plan import Cell, SuitePlan
 from bench.runs.records import Record
+from bench.specs.published import Published
 from bench.specs.run import RunSpec
+from bench.training.evaluation import Predictions
+
+MOST_PREDICTED = 400
+"""So many predictions of a suite are scored again, and so many cells show theirs: opening them takes most time."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,9 @@ class SuiteContent:
     records: Mapping[str, Record]
     board: Standings
     report: Transfer
+    ranks: Ranking
     controls: ControlReport | None
+    rescored: SuiteRescored
 
     @property
     def place(self) -> str:
@@ -101,6 +110,7 @@ class Content:
     suites: tuple[SuiteContent, ...]
     curves: tuple[Curve, ...]
     left_out: tuple[str, ...]
+    published: tuple[Published, ...]
 
     @property
     def by_suite(self) -> dict[str, tuple[SuiteContent, ...]]:
@@ -111,31 +121,66 @@ class Content:
         return found
 
 
-def gather(plans: Sequence[SuitePlan], archive: Archive, left_out: Sequence[str] = ()) -> Content:
-    """Judge and rank all plans that have a record. Nothing is read."""
+def gather(
+    plans: Sequence[SuitePlan],
+    archive: Archive,
+    read: Callable[[Record, str, str], Predictions | None],
+    *,
+    left_out: Sequence[str] = (),
+    published: Sequence[Published] = (),
+) -> Content:
+    """Judge and rank all plans that have a record, and score `MOST_PREDICTED` predictions of each again.
+
+    `read(record, data set, task)` gives recorded predictions; see `bench.runs.predictions`.
+    """
     suites = []
     for one in plans:
         records = {run.spec.id: archive.records[run.spec.id] for run in one.runs if run.spec.id in archive.records}
         if any(record.status == "done" for record in records.values()):
-            suites.append(_suite(one, records, archive.others.get(one.name, [])))
+            suites.append(_suite(one, records, archive.others.get(one.name, []), read))
     lines = [
         line
         for name in dict.fromkeys(one.plan.suite.name for one in suites)
         for line in _curves([one for one in suites if one.plan.suite.name == name], plans)
     ]
     unreadable = [f"record {folder}: {why}" for folder, why in archive.unreadable.items()]
-    return Content(tuple(suites), tuple(lines), (*left_out, *unreadable))
+    return Content(tuple(suites), tuple(lines), (*left_out, *unreadable), tuple(published))
 
 
-def _suite(one: SuitePlan, records: Mapping[str, Record], others: Sequence[RunSpec]) -> SuiteContent:
-    measured = any(run.method in one.controls for run in one.runs if run.spec.id in records)
+def _suite(
+    one: SuitePlan,
+    records: Mapping[str, Record],
+    others: Sequence[RunSpec],
+    read: Callable[[Record, str, str], Predictions | None],
+) -> SuiteContent:
+    again = rescore(one, records, read, runs=_first_to_score(one, records), intervals="primary")
+    apart = Others(differing(others, (run.spec for run in one.everything))).without(len(again.contradicted))
+    kept = {run_id: record for run_id, record in records.items() if run_id not in again.contradicted}
+    measured = any(run.method in one.controls for run in one.runs if run.spec.id in kept)
+    evidence = dict.fromkeys(again.vouched, Evidence.rescored)
     return SuiteContent(
         plan=one,
-        records=records,
-        board=standings(one, records, others=Others(differing(others, (run.spec for run in one.everything)))),
-        report=transfer(one, records),
-        controls=controls(one, records) if measured else None,
+        records=kept,
+        board=standings(one, kept, others=apart, evidence=evidence),
+        report=transfer(one, kept),
+        ranks=ranking(one, kept),
+        controls=controls(one, kept) if measured else None,
+        rescored=again,
     )
+
+
+def _first_to_score(one: SuitePlan, records: Mapping[str, Record]) -> set[str]:
+    """Runs that make up the first `MOST_PREDICTED` predictions: seed by seed, so that every cell comes to its turn."""
+    found: set[str] = set()
+    predictions = 0
+    for run in sorted(one.runs, key=lambda run: run.seed):
+        record = records.get(run.spec.id)
+        if record is not None and record.status == "done":
+            predictions += sum(len(tasks) for tasks in record.scores.values())
+            if predictions > MOST_PREDICTED:
+                break
+            found.add(run.spec.id)
+    return found
 
 
 def _curves(measured: Sequence[SuiteContent], plans: Sequence[SuitePlan]) -> list[Curve]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.curves import Curve, GainLine, Measured, ScoreLine
 from bench.analysis.pareto import pareto_front
+from bench.analysis.ranking import Ranking
 from bench.analysis.standings import Standings
 from bench.analysis.transfer import Transfer, Verdict
 from bench.reports.site.drawing import (
@@ -40,6 +41,8 @@ SHAPE_OF = {"harm": 4, "benefit": 2, "equivalent": 5, "inconclusive": 0}
 """Triangle down, triangle up, bar, circle: as the marks in the tables."""
 MOST_CLASSES = 30
 MOST_LABELS = 60
+MOST_RANKS = 24
+MOST_RANKED = 60
 ROW = 18
 
 
@@ -221,6 +224,47 @@ def cost_quality(board: Standings) -> Figure | None:
     )
     drawn = svg("cost", f"Cost against quality: {board.suite}", f"On the front: {best}.", width, height, parts)
     return Figure("cost", "Cost against quality", caption, drawn, Table("cost", headers, rows), legend)
+
+
+def rank_map(report: Ranking) -> Figure | None:
+    """How probable each rank of each row is: the darker, the more; percentages from 1 on."""
+    if len(report.rows) < 2:
+        return None
+    ranks = min(len(report.rows), MOST_RANKS)
+    cell, left, top = 32.0, 250.0, 30.0
+    parts = [text(left, 10, "rank", class_="soft")]
+    parts += [text(left + cell * (r + 0.5), top - 6, str(r + 1), class_="tick", anchor="middle") for r in range(ranks)]
+    shown = report.rows[:MOST_RANKED]
+    for i, row in enumerate(shown):
+        y = top + ROW * i
+        if i % 2:
+            parts.append(rectangle(left, y, cell * ranks, ROW, "stripe"))
+        parts.append(text(0, y + 13, _short(f"{row.method}, {row.backbone}", 38)))
+        for r in range(ranks):
+            chance = row.probabilities[r]
+            x = left + cell * r
+            if chance >= 0.005:
+                parts.append(rectangle(x, y, cell - 1, ROW - 1, "heat", opacity=round(0.04 + 0.6 * chance, 2)))
+                parts.append(text(x + cell / 2, y + 13, f"{chance:.0%}", class_="count small", anchor="middle"))
+    first = max(report.rows, key=lambda row: row.probabilities[0])
+    said = (
+        f"{len(report.rows)} rows; first is most probably {first.method} with {first.backbone} "
+        f"({first.probabilities[0]:.0%})."
+    )
+    rows = tuple(
+        (row.backbone, row.method, str(rank), repr(chance))
+        for row in report.rows
+        for rank, chance in enumerate(row.probabilities, start=1)
+    )
+    caption = (
+        f"How often each row takes each rank when the {report.seeds} seeds are resampled, all rows alike. With few "
+        "seeds ranks look surer than they are; the verdicts say what is shown."
+        + (f" Rows beyond {len(shown)} and ranks beyond {ranks} stand in the CSV." if ranks < len(report.rows) else "")
+    )
+    size = (left + cell * ranks + 10, top + ROW * len(shown) + 6)
+    drawn = svg("ranks", f"How sure the ranks are: {report.suite}", said, *size, parts)
+    data = Table("ranks", ("backbone", "method", "rank", "probability"), rows)
+    return Figure("ranks", "How sure the ranks are", caption, drawn, data)
 
 
 # ---- lines ----

@@ -13,12 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import bench
+from bench.analysis.views import views
 from bench.reports.controls import control_cell_table, control_table
 from bench.reports.data import audit_words
 from bench.reports.leaderboard import leaderboard_records
+from bench.reports.published import published_table
 from bench.reports.site.cells import CellPages, Thumbnails
 from bench.reports.site.content import Content, SuiteContent
-from bench.reports.site.figures import Figure, along, cost_quality, forest, relatedness_map, verdict_bar
+from bench.reports.site.figures import Figure, along, cost_quality, forest, rank_map, relatedness_map, verdict_bar
 from bench.reports.site.folder import replaced
 from bench.reports.site.spreadsheet import safe_csv
 from bench.reports.table import MARKS, Table, number
@@ -109,8 +111,11 @@ class _Site:
 
     def _leaderboard(self, suite: SuiteContent) -> None:
         methods = method_table(suite.told)
-        figures = [figure for figure in (cost_quality(suite.board),) if figure is not None]
-        self._tables(suite, {"leaderboard": leaderboard_records(suite.board), "methods": methods})
+        figures = [figure for figure in (rank_map(suite.ranks), cost_quality(suite.board)) if figure is not None]
+        published = self._content.published
+        tables = {"leaderboard": leaderboard_records(suite.board, published=published), "methods": methods}
+        apart = published_table(suite.board, published)
+        self._tables(suite, tables | ({"published": apart} if apart else {}))
         self._figures(suite.place, figures)
         self._page(
             f"{suite.place}/index.html",
@@ -118,6 +123,7 @@ class _Site:
             suite=suite,
             board=suite.board,
             methods=methods,
+            published=apart,
             figures=figures,
             bar=verdict_bar("verdicts", suite.counts),
             best=_best(suite),
@@ -220,13 +226,12 @@ def _slug(cell: Cell) -> str:
     return re.sub(r"[^\w.-]", "_", f"{cell.dataset}.{cell.task}.{cell.backbone}.{cell.method}")
 
 
-def _best(suite: SuiteContent) -> dict[tuple[str, str], float]:
-    """The best mean of each column, among complete rows."""
-    found: dict[tuple[str, str], float] = {}
-    for row in suite.rows:
-        if row.rank is not None:
-            for entry in row.entries:
-                key = (entry.cell.dataset, entry.cell.task)
-                if entry.mean is not None:
-                    found[key] = max(found.get(key, entry.mean), entry.mean)
-    return found
+def _best(suite: SuiteContent) -> frozenset[Cell]:
+    """The best of each column, and what a test cannot tell from it."""
+    (view,) = views(suite.board)
+    return frozenset(
+        Cell(column.dataset or "", column.task, line.backbone or "", line.method)
+        for line in view.lines
+        for column, value in zip(view.columns, line.values, strict=True)
+        if value.best
+    )
