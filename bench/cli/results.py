@@ -174,11 +174,11 @@ def leaderboard(
     from bench.analysis.views import By as Views
     from bench.analysis.views import filtered, ordered, pinned, views
     from bench.runs.records import RecordStore
-    from bench.specs.published import read_published
+    from bench.specs.references import published_numbers
 
     wanted = _filters(filter or [])
     measured = _measured(suite, specs, results, budget, seeds, limit, only)
-    published, problems = read_published(results_of(results) / "published", catalog_of(specs))
+    published, problems = published_numbers(results_of(results) / "published", catalog_of(specs))
     for problem in problems:
         errors().print(f"[yellow]left out:[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
     found = []

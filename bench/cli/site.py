@@ -92,7 +92,7 @@ def _build(
     from bench.runs.archive import read_archive, recorded_suites
     from bench.runs.predictions import read_predictions
     from bench.runs.records import RecordStore
-    from bench.specs.published import read_published
+    from bench.specs.references import published_numbers
 
     store = RecordStore(results_of(results))
     folder = (out or store.results / "site").absolute()
@@ -104,7 +104,7 @@ def _build(
     else:
         plans, left_out = _every_plan(catalog, recorded_suites(store), budget, seeds, store)
     archive = read_archive(store, plans, curves=DRAWN)
-    published, problems = read_published(store.results / "published", catalog)
+    published, problems = published_numbers(store.results / "published", catalog)
     content = gather(
         plans,
         archive,

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.errors import Problem, SpecError, UnknownName, did_you_mean
-from bench.specs.catalog import Catalog
-from bench.specs.dataset import DatasetSpec
-from bench.specs.document import read_document
 from bench.specs.model import Frozen, Label, Name, Spec
-from bench.specs.task import TaskSpec
-from bench.specs.validation import read_model
 
 
 class Citation(Frozen):
@@ -68,41 +60,3 @@ class Published(Spec):
     def fraction(self, result: PublishedResult) -> float:
         """The value of a result as a part of 1."""
         return result.value / 100 if self.unit == "percent" else result.value
-
-
-def read_published(folder: Path, catalog: Catalog) -> tuple[tuple[Published, ...], tuple[Problem, ...]]:
-    """All published numbers in a folder that can be read, and what is wrong with the others."""
-    found: list[Published] = []
-    problems: list[Problem] = []
-    for file in sorted(folder.glob("*.yaml")):
-        try:
-            document = read_document(file)
-            published = read_model(Published, document)
-        except SpecError as error:
-            problems += error.problems
-            continue
-        wrong = [
-            document.problem(("results", i, key), message)
-            for i, result in enumerate(published.results)
-            for key, message in _unknown(result, catalog)
-        ]
-        problems += wrong
-        if not wrong:
-            found.append(published)
-    return tuple(found), tuple(problems)
-
-
-def _unknown(result: PublishedResult, catalog: Catalog) -> Iterator[tuple[str, str]]:
-    """Keys of a result that name what is not there."""
-    try:
-        dataset = catalog.get(DatasetSpec, result.dataset)
-    except UnknownName as error:
-        yield "dataset", error.message
-        return
-    if result.task not in dataset.tasks:
-        near = did_you_mean(result.task, dataset.tasks)
-        yield "task", f"data set '{dataset.name}' does not annotate '{result.task}'{near}"
-        return
-    task = catalog.get(TaskSpec, result.task)
-    if result.metric not in task.metrics:
-        yield "metric", f"task '{task.name}' has no metric '{result.metric}'{did_you_mean(result.metric, task.metrics)}"

@@ -6,7 +6,6 @@ import csv
 import io
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from bench.reports.published import published_table
 from bench.runs.plan import plan
 from bench.runs.records import read_record
 from bench.specs.catalog import open_catalog
-from bench.specs.published import read_published
+from bench.specs.references import published_numbers
 
 HOSTILE = r"<script>x</script> \input{x} | [red]a[/] =1+1"
 FILE = f"""
@@ -44,7 +43,7 @@ def write(world, text=FILE, name="somebody"):
 def read(done, monkeypatch):
     for name, value in done.variables.items():
         monkeypatch.setenv(name, value)
-    return lambda: read_published(done.results / "published", open_catalog([]))
+    return lambda: published_numbers(done.results / "published", open_catalog([]))
 
 
 @pytest.fixture
@@ -87,11 +86,6 @@ def test_of_stand_ins_they_are_a_table_of_their_own_that_says_so(done, redo):
     assert "0.070" not in told  # accuracy is no column of this board
 
 
-def test_those_that_come_with_bench_are_right():
-    found, problems = read_published(Path(__file__).parents[2] / "results" / "published", open_catalog([]))
-    assert found and not problems
-
-
 def test_their_names_inject_nothing(done, redo):
     write(done)
     assert "<script" not in redo("leaderboard", "tiny", "--format", "html").out
@@ -128,13 +122,20 @@ def test_mistakes_are_told_with_their_place_and_the_file_is_left_out(done, read,
     new, said = MISTAKES[old]
     write(done, FILE.replace(old, new))
     published, problems = read()
-    assert published == () and re.search(said, "\n".join(map(str, problems)))
+    assert "somebody" not in [one.name for one in published] and re.search(said, "\n".join(map(str, problems)))
     told = redo("leaderboard", "tiny")
     assert told.code == 0 and "0.615" not in told.out
     assert "left out:" in told.err and "somebody.yaml:" in told.err
 
 
-def test_what_is_shipped_reads_well():
-    folder = Path(__file__).resolve().parents[2] / "results" / "published"
-    assert folder.is_dir()
-    assert read_published(folder, open_catalog([]))[1] == ()
+def test_what_is_shipped_reads_well(tmp_path):
+    found, problems = published_numbers(tmp_path / "none", open_catalog([]))
+    assert found and not problems
+
+
+def test_the_same_source_twice_is_told(done, read, redo):
+    write(done)
+    write(done, name="copy")
+    published, problems = read()
+    assert published == () and "already defined" in str(problems[0])
+    assert redo("leaderboard", "tiny").code == 0
