@@ -260,6 +260,7 @@ def _as_json(one: SuitePlan, store: RecordStore) -> dict[str, object]:
 
 
 def _print_results(plans: Sequence[SuitePlan], store: RecordStore) -> None:
+    from bench.analysis.ranking import ranking
     from bench.analysis.standings import standings
     from bench.analysis.transfer import transfer
     from bench.cli.curve import print_curves
@@ -281,7 +282,9 @@ def _print_results(plans: Sequence[SuitePlan], store: RecordStore) -> None:
         for table in (verdict_table(report), method_table(report), leaderboard_table(board)):
             print_table(table, output())
         whole = one.whole  # files tell of the whole suite, whatever --only looks at
-        files = write_files(store.results, standings(whole, records, others=others), transfer(whole, records))
+        files = write_files(
+            store.results, standings(whole, records, others=others), transfer(whole, records), ranking(whole, records)
+        )
         if one.controls:
             files += _print_controls(one, records, store)
         _print_written(files)

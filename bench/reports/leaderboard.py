@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.analysis.others import Others
+from bench.analysis.ranking import Ranking
 from bench.analysis.standings import Cost, Standings
 from bench.analysis.transfer import ALPHA, Transfer
 from bench.analysis.views import Column, Line, Value, View, views
 from bench.reports.data import audit_note
 from bench.reports.files import leave
 from bench.reports.published import published_lines, published_rows, source_notes
+from bench.reports.ranking import ranking_records, ranking_table
 from bench.reports.table import MARKS, Table, number, to_csv, to_markdown, warning_of
 from bench.reports.transfer import method_table, verdict_table
 from bench.specs.published import Published
@@ -67,13 +69,14 @@ def leaderboard_records(
     return Table(board.title, headers, tuple(lines), warning=warning_of(board.provenance, board.standin))
 
 
-def write_files(results: Path, board: Standings, report: Transfer) -> list[Path]:
-    """Leave leaderboard and verdicts under `results/leaderboards`."""
-    tables = (leaderboard_table(board), verdict_table(report), method_table(report))
+def write_files(results: Path, board: Standings, report: Transfer, ranks: Ranking) -> list[Path]:
+    """Leave leaderboard, verdicts and how sure ranks are under `results/leaderboards`."""
+    tables = (leaderboard_table(board), verdict_table(report), method_table(report), ranking_table(ranks))
     contents = {
         "md": "\n".join(map(to_markdown, tables)),
         "csv": to_csv(leaderboard_records(board)),
         "transfer.csv": to_csv(verdict_table(report)),
+        "ranks.csv": to_csv(ranking_records(ranks)),
     }
     return leave(results, board.suite, board.provenance, contents)
 

@@ -38,6 +38,17 @@ def ranking_table(report: Ranking) -> Table:
     )
 
 
+def ranking_records(report: Ranking) -> Table:
+    """A line a row and rank, for programs: every probability there is."""
+    rows = tuple(
+        (row.backbone, row.method, str(rank), repr(chance))
+        for row in report.rows
+        for rank, chance in enumerate(row.probabilities, start=1)
+    )
+    headers = ("backbone", "method", "rank", "probability")
+    return Table("ranks", headers, rows, warning=warning_of(report.provenance, report.standin))
+
+
 def _row(row: RankedRow, ranks: int) -> tuple[str, ...]:
     between = f"{row.low}" if row.low == row.high else f"{row.low}–{row.high}"
     chances = (number(chance, 2) for chance in row.probabilities[:ranks])

@@ -81,16 +81,20 @@ def test_files_left_behind_hold_what_the_commands_show(finished, ask):
     assert sorted(file.name for file in folder.iterdir()) == [
         "tiny.standin.csv",
         "tiny.standin.md",
+        "tiny.standin.ranks.csv",
         "tiny.standin.transfer.csv",
     ]
     assert (folder / "tiny.standin.csv").read_text() == ask("leaderboard", "tiny", "--format", "csv").out
     page = (folder / "tiny.standin.md").read_text()
     assert page.startswith(ask("leaderboard", "tiny", "--format", "md").out.rstrip())
-    assert page.count(STANDIN_WARNING) == 3
+    assert page.count(STANDIN_WARNING) == 4
     verdicts = csv_rows((folder / "tiny.standin.transfer.csv").read_text())
     (report,) = ask("transfer", "tiny", "--json").json
     assert [line["verdict"] for line in verdicts] == [outcome_text(v["outcome"]) for v in report["verdicts"]]
     assert {line["warning"] for line in verdicts} == {STANDIN_WARNING}
+    ranks = csv_rows((folder / "tiny.standin.ranks.csv").read_text())
+    told = {(row["method"], i + 1): p for row in report["ranking"]["rows"] for i, p in enumerate(row["probabilities"])}
+    assert {(line["method"], int(line["rank"])): float(line["probability"]) for line in ranks} == told
 
 
 def test_transfer_shows_the_verdicts_of_the_analysis(ask):

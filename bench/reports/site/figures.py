@@ -16,6 +16,7 @@ from bench.analysis.pareto import pareto_front
 from bench.analysis.ranking import Ranking
 from bench.analysis.standings import Standings
 from bench.analysis.transfer import Transfer, Verdict
+from bench.reports.ranking import ranking_records
 from bench.reports.site.drawing import (
     DASHES,
     SERIES,
@@ -251,11 +252,6 @@ def rank_map(report: Ranking) -> Figure | None:
         f"{len(report.rows)} rows; first is most probably {first.method} with {first.backbone} "
         f"({first.probabilities[0]:.0%})."
     )
-    rows = tuple(
-        (row.backbone, row.method, str(rank), repr(chance))
-        for row in report.rows
-        for rank, chance in enumerate(row.probabilities, start=1)
-    )
     caption = (
         f"How often each row takes each rank when the {report.seeds} seeds are resampled, all rows alike. With few "
         "seeds ranks look surer than they are; the verdicts say what is shown."
@@ -263,8 +259,7 @@ def rank_map(report: Ranking) -> Figure | None:
     )
     size = (left + cell * ranks + 10, top + ROW * len(shown) + 6)
     drawn = svg("ranks", f"How sure the ranks are: {report.suite}", said, *size, parts)
-    data = Table("ranks", ("backbone", "method", "rank", "probability"), rows)
-    return Figure("ranks", "How sure the ranks are", caption, drawn, data)
+    return Figure("ranks", "How sure the ranks are", caption, drawn, ranking_records(report))
 
 
 # ---- lines ----
