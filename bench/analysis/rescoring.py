@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -29,7 +29,7 @@ class Rescored:
     """One metric of one record: what is recorded, and what its predictions say; None where it is not defined.
 
     `differing`: the labels whose own values differ. `interval`: over test clusters, which are `unit`; None for a metric
-    that is not known as sums of counts.
+    that is not known as sums of counts, and where no intervals were asked for.
     """
 
     run: str
@@ -103,14 +103,19 @@ def rescore(
         elif record.status == "failed":
             absent[record.failure.kind if record.failure else "failed"] += 1
         else:
-            for found in _rescored(planned, record, read):
+            for found in rescored_run(planned, record, read):
                 rows.append(found) if isinstance(found, Rescored) else refused.append(found)
     return SuiteRescored(plan.name, plan.provenance, plan.standin, tuple(rows), tuple(refused), dict(absent))
 
 
-def _rescored(
-    run: PlannedRun, record: Record, read: Callable[[Record, str, str], Predictions | None]
+def rescored_run(
+    run: PlannedRun,
+    record: Record,
+    read: Callable[[Record, str, str], Predictions | None],
+    *,
+    intervals: bool = True,
 ) -> Iterator[Rescored | Refused]:
+    """Every metric of one record, in the order of its run; without `intervals`, which take time, none is computed."""
     known = [(source.dataset, task) for source in run.spec.sources for task in source.tasks]
     for dataset, task in known:
         try:
@@ -122,7 +127,8 @@ def _rescored(
             yield Refused(record.id, run.title, f"run {record.id} names no predictions of {dataset}/{task}")
             continue
         for name, found in all_scores(made, run.spec.task(task)).items():
-            yield _row(run, record.score(dataset, task, name), made, name, found["value"], found["per_label"])
+            row = _row(run, record.score(dataset, task, name), made, name, found["value"], found["per_label"])
+            yield replace(row, interval=_interval(name, made)) if intervals else row
     for dataset, tasks in record.scores.items():
         for task, scores in tasks.items():
             metrics = run.spec.task(task).metrics if (dataset, task) in known else ()
@@ -145,7 +151,6 @@ def _row(
     verdicts = {_agreement(recorded, recomputed), *differing.values()}
     if score is None or before.keys() != labels.keys():
         verdicts.add("differs")
-    clusters, unit = clusters_of(made.groups)
     return Rescored(
         run.spec.id,
         made.dataset,
@@ -158,8 +163,8 @@ def _row(
         recomputed,
         next(one for one in ("differs", "rounding", "same") if one in verdicts),
         tuple(label for label, agreement in differing.items() if agreement == "differs"),
-        _interval(name, made, clusters),
-        unit,
+        None,
+        clusters_of(made.groups)[1],
     )
 
 
@@ -181,7 +186,7 @@ def clusters_of(groups: Names) -> tuple[NDArray[np.int64], Unit]:
     return found, "groups" if len(np.unique(found)) < len(found) else "images"
 
 
-def _interval(name: str, made: Predictions, clusters: NDArray[np.int64]) -> Interval | None:
+def _interval(name: str, made: Predictions) -> Interval | None:
     """Over clusters with an annotated image: others have no part in the metric."""
     counted = COUNTED.get(name)
     if counted is None:
@@ -189,5 +194,6 @@ def _interval(name: str, made: Predictions, clusters: NDArray[np.int64]) -> Inte
     annotated = made.references != MISSING
     if annotated.ndim > 1:
         annotated = annotated.any(axis=1)
+    clusters, _ = clusters_of(made.groups)
     counts = counted.counts(made.scores[annotated], made.references[annotated])
     return interval(counts, clusters[annotated], counted.value)

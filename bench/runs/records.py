@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from bench.data.labels import Names
 from bench.errors import RecordError
@@ -213,7 +213,7 @@ def read_record(folder: Path) -> Record:
                 reason="another record version",
             )
         record = Record.model_validate_json(json.dumps(content))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # not JSON, not a record, or nested without end
         hint = "`bench run` sets it aside and carries the run out again"
         raise RecordError(f"{file} cannot be read: {error}", hint=hint) from error
     if record.run.id != record.id or record.id != folder.name:
