@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 import bench
 from bench.errors import NothingMeasured, RecordError, UsageError
 from bench.runs.execute import state_of
@@ -27,7 +29,6 @@ from bench.runs.submission import (
     Submission,
     SubmittedFile,
     SubmittedRun,
-    is_predictions,
     record_place,
     submitted_file,
 )
@@ -105,24 +106,28 @@ def write_submission(
         _write_record(record, store, names, folder, predictions)
     _write_specs(request, catalog, folder)
     files = [*_files(folder, apart=False), *(_files(apart, apart=True) if apart is not None else ())]
-    made = Submission.model_construct(
-        submission_version=SUBMISSION_VERSION,
-        id="",
-        name=request.name or request.suite,
-        suite=request.suite,
-        budget=request.budget,
-        seeds=len(plans[0].seeds),
-        packed=datetime.now(UTC),
-        bench=bench.__version__,
-        by=request.by,
-        contact=request.contact,
-        licence=request.licence,
-        note=request.note,
-        complete=all(run.state in ENDED for run in runs),
-        runs=tuple(runs),
-        environments=tuple(_different(scrubbed_record(record, names).environment for record in found)),
-        files=tuple(files),
-    )
+    try:
+        made = Submission(
+            submission_version=SUBMISSION_VERSION,
+            id="0" * 16,
+            name=request.name or request.suite,
+            suite=request.suite,
+            budget=request.budget,
+            seeds=len(plans[0].seeds),
+            packed=datetime.now(UTC),
+            bench=bench.__version__,
+            by=request.by,
+            contact=request.contact,
+            licence=request.licence,
+            note=request.note,
+            complete=all(run.state in ENDED for run in runs),
+            runs=tuple(runs),
+            environments=tuple(_different(scrubbed_record(record, names).environment for record in found)),
+            files=tuple(files),
+        )
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise UsageError(f"this cannot be submitted: {told}", hint="give one short line of plain text each") from error
     manifest = made.model_copy(update={"id": made.own_id})
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return manifest
@@ -222,9 +227,7 @@ def _check_room(records: Sequence[Record], store: RecordStore) -> None:
         )
 
 
-def _write_record(
-    record: Record, store: RecordStore, names: Collection[str], folder: Path, predictions: Path
-) -> None:
+def _write_record(record: Record, store: RecordStore, names: Collection[str], folder: Path, predictions: Path) -> None:
     place = record_place(record.run)
     (folder / place).mkdir(parents=True)
     text = scrubbed_record(record, names).model_dump_json(indent=1)
@@ -247,8 +250,6 @@ def _write_specs(request: Request, catalog: Catalog, folder: Path) -> None:
         file = folder / (BENCH_SPECS if shipped else OWN_SPECS) / kind / f"{name}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(spec_yaml(_portable(spec)), encoding="utf-8")
-    # Its specs are for `--specs`, which wants a folder, be it empty.
-    (folder / OWN_SPECS).mkdir(parents=True, exist_ok=True)
 
 
 def specs_of(catalog: Catalog, suite: str, budget: str | None) -> Mapping[tuple[str, str], Spec]:
@@ -270,9 +271,7 @@ def _portable(spec: Spec) -> Spec:
 
 def _files(folder: Path, *, apart: bool) -> Iterator[SubmittedFile]:
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        path = file.relative_to(folder).as_posix()
-        if apart == is_predictions(path) or not apart:
-            yield submitted_file(folder, path, apart=apart)
+        yield submitted_file(folder, file.relative_to(folder).as_posix(), apart=apart)
 
 
 def _different(environments: Iterator[dict[str, object]]) -> list[dict[str, object]]:

@@ -10,6 +10,7 @@ import getpass
 import re
 import socket
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PATHS = re.compile(
@@ -26,8 +27,10 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 """Characters that steer a terminal, or the direction of text; tab and newline are none."""
 
 COMMON = frozenset(
-    "admin administrator bench box build ci container debian default docker guest home host jenkins linux local localhost "
-    "machine nobody owner root runner server student test tester ubuntu user users vagrant work workspace".split()
+    """
+    admin administrator bench box build ci container debian default docker guest home host jenkins linux local
+    localhost machine nobody owner root runner server student test tester ubuntu user users vagrant work workspace
+    """.split()  # noqa: SIM905
 )
 """Names of users and machines that tell of nobody."""
 LEAST_LENGTH = 3
@@ -37,10 +40,8 @@ def local_names() -> frozenset[str]:
     """Names of this user and this machine that would tell of them, in lower case."""
     host = socket.gethostname()
     found = {host, host.partition(".")[0]}
-    try:
+    with suppress(OSError, KeyError, RuntimeError):  # a user without an entry, as in some containers, has no name
         found |= {getpass.getuser(), Path.home().name}
-    except (OSError, KeyError, RuntimeError):  # a user without an entry, as in some containers, has no name to tell
-        pass
     lower = {name.lower() for name in found}
     return frozenset(name for name in lower if len(name) >= LEAST_LENGTH and name not in COMMON)
 

@@ -1,6 +1,6 @@
 """A submission: someone's results of a suite as a folder for a pull request.
 
-    <folder>/submission.json                                          the manifest: what follows, and what vouches for it
+    <folder>/submission.json                                          the manifest: plan, files and hashes
     <folder>/specs/own/<kind>/<name>.yaml                             specs that did not come with bench
     <folder>/specs/bench/<kind>/<name>.yaml                           specs that did, as they were
     <folder>/runs/<real|standin>/<run id>/record.json
@@ -35,7 +35,7 @@ from bench.specs.fingerprint import fingerprint
 from bench.specs.model import Frozen, Name
 from bench.specs.run import RunSpec
 
-SUBMISSION_VERSION = 1
+SUBMISSION_VERSION: Literal[1] = 1
 MANIFEST = "submission.json"
 OWN_SPECS, BENCH_SPECS = PurePosixPath("specs/own"), PurePosixPath("specs/bench")
 
@@ -173,7 +173,9 @@ def read_manifest(folder: Path) -> Submission:
         raise _no_submission(folder, f"its {MANIFEST} cannot be read: {error}") from error
     version = content.get("submission_version") if isinstance(content, dict) else None
     if version != SUBMISSION_VERSION:
-        raise _no_submission(folder, f"its {MANIFEST} has version {version!r}, and this bench reads {SUBMISSION_VERSION}")
+        raise _no_submission(
+            folder, f"its {MANIFEST} has version {version!r}, and this bench reads {SUBMISSION_VERSION}"
+        )
     try:
         return Submission.model_validate_json(json.dumps(content))
     except ValueError as error:
