@@ -30,7 +30,7 @@ from bench.runs.packing import specs_of
 from bench.runs.parts import METRICS
 from bench.runs.plan import PlannedRun
 from bench.runs.predictions import read_predictions, read_texts
-from bench.runs.privacy import traces
+from bench.runs.privacy import harmless, traces
 from bench.runs.records import RECORD, Record, RecordStore, read_record
 from bench.runs.submission import (
     BENCH_SPECS,
@@ -142,7 +142,7 @@ class _Verifier:
         for root in (self.folder, self.apart):
             if root is not None:
                 what = what.replace(f"{root}/", "")
-        self.problems.append(Finding(str(file), what))
+        self.problems.append(Finding(harmless(str(file)), harmless(what)))
 
     def _place(self, path: str) -> Path:
         """Where a listed file stands."""
@@ -304,9 +304,14 @@ class _Verifier:
         except UnknownName as error:
             self._wrong("specs", error.message)
             return ()
+        for problem in catalog.unreadable:
+            self._wrong("specs", str(problem))
         for entry in catalog.entries:
+            place = entry.file.relative_to(self.folder)
             if (entry.kind, entry.name) not in used:
-                self._wrong(entry.file.relative_to(self.folder), "is not expected: the suite does not use this spec")
+                self._wrong(place, "is not expected: the suite does not use this spec")
+            elif place.parts[2:] != (entry.kind, f"{entry.name}.yaml"):
+                self._wrong(place, f"holds {entry.kind} '{entry.name}', and its name says otherwise")
         return found
 
     def _record_file(self, run_id: str) -> PurePosixPath:
@@ -325,44 +330,51 @@ class _Verifier:
                 self._wrong(path, "is named by the manifest or by the record, not by both")
             if record.status == "done":
                 self._rescore(record, reading)
+        for path, usual in reading.strange():
+            self._wrong(path, f"has other test images, groups or labels than {usual}")
 
     def _rescore(self, record: Record, reading: _Reading) -> None:
         file, slot = self._record_file(record.id), slot_of(record.run)
+        unscorable = list(_unscorable(record))
+        for what in unscorable:
+            self._wrong(file, f"cannot be scored again: {what}")
+        if unscorable:
+            return
         suite, method, seed = self.manifest.suite, record.run.method, record.run.seed
         run = PlannedRun(suite, record.run.backbone.name, method, seed, slot.dataset, slot.task, record.run)
-        try:
-            for found in rescored_run(run, record, reading, intervals=False):
-                if isinstance(found, Refused):
-                    self._wrong(file, found.why)
-                    continue
-                self.scores[found.agreement] += 1
-                for what in _score_problems(record, found):
-                    self._wrong(file, what)
-        except UnknownName as error:
-            self._wrong(file, f"cannot be scored again: {error.message}")
+        for found in rescored_run(run, record, reading, intervals=False):
+            if isinstance(found, Refused):
+                self._wrong(file, found.why)
+                continue
+            self.scores[found.agreement] += 1
+            for what in _score_problems(record, found):
+                self._wrong(file, what)
 
 
 class _Reading:
-    """Reads predictions of records, and compares what they were tested on."""
+    """Reads predictions of records, and remembers by data set, task and data which files were tested on the same."""
 
     def __init__(self, verifier: _Verifier) -> None:
         self._of = verifier
-        self._first: dict[tuple[str, str, str], tuple[str, str]] = {}
+        self._tested: dict[tuple[str, str, str], dict[str, list[str]]] = {}
 
     def __call__(self, record: Record, dataset: str, task: str) -> Predictions | None:
         path = str(record_place(record.run) / f"{dataset}.{task}.parquet")
         if path not in self._of.legible:
             raise RecordError(f"{dataset}/{task} cannot be scored: {path} is not there, or cannot be read")
         root = self._of.apart if self._of.listed[path].apart else self._of.folder
-        assert root is not None
+        assert root is not None  # without a second folder nothing of it is legible
         made = read_predictions(RecordStore(root), record, dataset, task)
         if made is not None:
             data = next(source.data for source in record.run.sources if source.dataset == dataset)
-            digest = _tested_on(made)
-            usual, where = self._first.setdefault((dataset, task, data), (digest, path))
-            if digest != usual:
-                self._of._wrong(path, f"has other test images, groups or labels than {where}")
+            self._tested.setdefault((dataset, task, data), {}).setdefault(_tested_on(made), []).append(path)
         return made
+
+    def strange(self) -> Iterator[tuple[str, str]]:
+        """Files that were tested on something else than most, and a file of those."""
+        for found in self._tested.values():
+            usual = max(found.values(), key=len)
+            yield from ((path, usual[0]) for paths in found.values() if paths is not usual for path in paths)
 
 
 def _tested_on(made: Predictions) -> str:
@@ -388,6 +400,28 @@ def _record_problems(record: Record, stated: SubmittedRun) -> Iterator[str]:
         yield "ended before it started"
     if (slot_of(record.run), record.run.seed) != (stated.slot, stated.seed):
         yield f"is {run_title(record.run)}, and the plan says {stated.title}"
+
+
+def _unscorable(record: Record) -> Iterator[str]:
+    """Why the tasks of a record, as it describes them, have no scores: a record may be made up from end to end."""
+    tasks = {task.name: task for task in record.run.tasks}
+    if len(tasks) < len(record.run.tasks):
+        yield "a task is described twice"
+    learnt = [(source.dataset, task) for source in record.run.sources for task in source.tasks]
+    if len(set(learnt)) < len(learnt) or not learnt:
+        yield "its data sets and tasks are not told, or told twice"
+    yield from (f"task {task} of {dataset} is not described" for dataset, task in learnt if task not in tasks)
+    for task in tasks.values():
+        if len(task.labels) < (2 if task.type == "multiclass" else 1) or len(set(task.labels)) < len(task.labels):
+            yield f"task {task.name} has too few labels, or some of them twice"
+        for metric in task.metrics:
+            try:
+                wanted = load_part(METRICS, metric, "metric").TASK_TYPE
+            except UsageError as error:
+                yield error.message
+            else:
+                if task.type != wanted:
+                    yield f"{metric} is no metric of the {task.type} task {task.name}"
 
 
 def _score_problems(record: Record, row: Rescored) -> Iterator[str]:

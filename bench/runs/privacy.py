@@ -65,6 +65,12 @@ def scrubbed(text: str, names: Collection[str] = ()) -> str:
     return CONTROLS.sub("", pattern.sub("[name]", text) if pattern is not None else text)
 
 
+def harmless(text: str, length: int = 500) -> str:
+    """The text of a stranger as it may be printed: no control characters, on one line, and not endless."""
+    line = CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text).replace("\n", " ").replace("\t", " ")
+    return line if len(line) <= length else line[: length - 4] + " ..."
+
+
 def _names(names: Collection[str]) -> re.Pattern[str] | None:
     """Names as words of their own, whatever their case; an underscore or a digit beside them hides nothing."""
     if not names:

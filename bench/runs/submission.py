@@ -28,6 +28,7 @@ from pydantic_core import PydanticCustomError
 from bench.data.store import file_sha256
 from bench.errors import RecordError, UsageError
 from bench.runs.assembly import Slot
+from bench.runs.privacy import harmless
 from bench.runs.records import RECORD
 from bench.specs.catalog import KINDS
 from bench.specs.document import MAX_BYTES as MAX_SPEC_BYTES
@@ -166,7 +167,7 @@ def read_manifest(folder: Path) -> Submission:
             raise _no_submission(folder, f"its {MANIFEST} is not a file")
         if about.st_size > MAX_MANIFEST_BYTES:
             raise _no_submission(folder, f"its {MANIFEST} has {about.st_size:,} bytes, over {MAX_MANIFEST_BYTES:,}")
-        content = json.loads(file.read_bytes(), object_pairs_hook=_without_repeats)
+        content = json.loads(file.read_bytes(), object_pairs_hook=_without_repeats, parse_constant=_no_number)
     except FileNotFoundError:
         raise _no_submission(folder, f"it has no {MANIFEST}") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -184,7 +185,8 @@ def read_manifest(folder: Path) -> Submission:
 
 def _no_submission(folder: Path, why: str) -> UsageError:
     return UsageError(
-        f"{folder} is not a submission: {why}", hint="`bench submit pack SUITE --out DIR` makes one from results"
+        f"{folder} is not a submission: {harmless(why)}",
+        hint="`bench submit pack SUITE --out DIR` makes one from results",
     )
 
 
@@ -193,6 +195,10 @@ def _without_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a key is given twice")
     return found
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
 
 
 @dataclass(frozen=True)
