@@ -294,6 +294,8 @@ class _Verifier:
             return ()
         homes = (self.folder / home for home in (OWN_SPECS, BENCH_SPECS))
         catalog = Catalog(home for home in homes if home.is_dir())
+        for problem in catalog.unreadable:
+            self._wrong("specs", str(problem))
         try:
             used = specs_of(catalog, self.manifest.suite, self.manifest.budget)
             found = resolve_suite(catalog, self.manifest.suite, budget=self.manifest.budget)
@@ -304,8 +306,6 @@ class _Verifier:
         except UnknownName as error:
             self._wrong("specs", error.message)
             return ()
-        for problem in catalog.unreadable:
-            self._wrong("specs", str(problem))
         for entry in catalog.entries:
             place = entry.file.relative_to(self.folder)
             if (entry.kind, entry.name) not in used:

@@ -67,9 +67,12 @@ def read_texts(file: Path) -> Iterator[str]:
     dictionaries, so that a small file that stands for a huge table costs little. Raises `RecordError`.
     """
     try:
-        with pq.ParquetFile(
-            file, read_dictionary=list(COLUMNS[:2]), thrift_container_size_limit=1_000_000, memory_map=False
-        ) as opened:
+        limits = {"thrift_container_size_limit": 1_000_000, "thrift_string_size_limit": 1 << 24}
+        with pq.ParquetFile(file, **limits) as opened:
+            about, names = opened.metadata, tuple(opened.schema_arrow.names)
+        if names != COLUMNS:
+            raise RecordError(f"{file} has the columns {', '.join(names)[:200]}, not {', '.join(COLUMNS)}")
+        with pq.ParquetFile(file, metadata=about, read_dictionary=list(COLUMNS[:2]), **limits) as opened:
             wrong = _unbounded(opened)
             if wrong:
                 raise RecordError(f"{file} {wrong}")
@@ -86,8 +89,6 @@ def read_texts(file: Path) -> Iterator[str]:
 def _unbounded(opened: pq.ParquetFile) -> str:
     """Why a prediction file is not read as a whole; empty if nothing speaks against it."""
     about, schema = opened.metadata, opened.schema_arrow
-    if tuple(schema.names) != COLUMNS:
-        return f"has the columns {', '.join(schema.names)[:200]}, not {', '.join(COLUMNS)}"
     for name in COLUMNS[:2]:
         kind = schema.field(name).type
         if not (pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type)):

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -289,7 +290,7 @@ def test_code_that_is_another_here_is_a_note_and_no_problem(folder):
 # ---- plan ----
 
 
-def test_a_record_of_another_suite_is_found(folder, finished):
+def test_a_record_of_another_suite_is_found(folder):
     file = record_of(folder, "multi_task")
     place = forged(folder, file, lambda run: run.update(seed=7))
     lines = told(folder)
@@ -444,7 +445,7 @@ def test_folders_that_are_no_submission(tmp_path, folder):
             verify(place)
     (folder / "submission.json").unlink()
     (folder / "submission.json").symlink_to("/etc/passwd")
-    with pytest.raises(UsageError, match="its submission.json is not a file"):
+    with pytest.raises(UsageError, match=r"its submission\.json is not a file"):
         verify(folder)
 
 
@@ -506,7 +507,7 @@ def test_a_number_that_is_none_inside_a_run_is_a_problem(folder):
     file = record_of(folder, "multi_task")
     edit_record(file, lambda record: record["run"]["terms"][0]["options"].update(weight=float("nan")))
     reseal(folder)
-    only(told(folder), f"{file.relative_to(folder)}: ", "cannot be read")
+    only(told(folder), f"{file.relative_to(folder)}: ", "it was altered")
 
 
 def bomb(path, rows, image="x", size=12):
@@ -525,20 +526,19 @@ def bomb(path, rows, image="x", size=12):
             part = min(count, rows - start)
             names = pa.DictionaryArray.from_arrays(pa.array(np.zeros(part, np.int32)), [image]).cast(pa.string())
             zeros = np.zeros((part, size))
-            writer.write_table(
-                pa.table([names, names, lists(zeros, np.int8), lists(zeros, np.float32)], schema=schema)
-            )
+            writer.write_table(pa.table([names, names, lists(zeros, np.int8), lists(zeros, np.float32)], schema=schema))
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"rows": 5_000_001, "size": 1}, "has 5,000,001 rows, over 5,000,000"),
-        ({"rows": 2_000, "size": 50_000}, "expands to more than 1,024 MiB"),
+        ({"rows": 200, "size": 5_000}, "expands to more than 8 MiB"),
         ({"rows": 200, "image": "y" * 2000}, "has names of more than 1,024 bytes"),
     ],
 )
-def test_a_small_file_that_stands_for_a_huge_table_is_not_expanded(folder, options, said):
+def test_a_small_file_that_stands_for_a_huge_table_is_not_expanded(folder, options, said, monkeypatch):
+    monkeypatch.setattr("bench.runs.predictions.MAX_EXPANDED", 8 << 20)  # so that the test is quick
     file = record_of(folder, "multi_task")
     bomb(file.parent / UNITS, **options)
     vouch(file, file.parent / UNITS)
@@ -552,7 +552,10 @@ def test_a_small_file_that_stands_for_a_huge_table_is_not_expanded(folder, optio
         (lambda t: t.append_column("secret", t["image"]), "has the columns image, group, reference, scores, secret"),
         (lambda t: t.drop_columns(["group"]), "has the columns image, reference, scores"),
         (lambda t: with_column(t, "image", pa.array(range(len(t)))), "has names of type int64, not text"),
-        (lambda t: with_column(t, "scores", t["scores"].cast(pa.list_(pa.float32()))), "lists that are not of one size"),
+        (
+            lambda t: with_column(t, "scores", t["scores"].cast(pa.list_(pa.float32()))),
+            "lists that are not of one size",
+        ),
         (lambda t: t.replace_schema_metadata({"by": "/home/ann/x"}), "holds the local path '/home/ann/x'"),
         (lambda t: with_column(t, "image", pa.array(["/home/ann/a.png"] * len(t))), "the local path '/home/ann/a.png'"),
         (lambda t: with_column(t, "group", pa.array([ESCAPE] * len(t))), "holds control characters"),
@@ -608,7 +611,7 @@ def test_a_missing_spec_is_named(folder):
     only(lines, "specs/own/dataset/tiny_faces.yaml: is not there")
     only(lines, "specs: are not read")
     reseal(folder)
-    only(told(folder), "data set 'tiny_faces' is unknown") if False else only(told(folder), "'tiny_faces' is unknown")
+    only(told(folder), "dataset 'tiny_faces' is unknown")
 
 
 # ---- privacy ----
@@ -648,7 +651,7 @@ def test_names_are_looked_for_where_they_are_known(folder):
 # ---- anything at all ----
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), reseals=st.booleans())
 def test_no_damage_is_a_fault_of_the_verifier(original, tmp_path_factory, seed, reseals):
     """A random value of a random file is replaced, or random bytes are: it is a problem, a note, or nothing at all."""
@@ -667,14 +670,12 @@ def test_no_damage_is_a_fault_of_the_verifier(original, tmp_path_factory, seed, 
         for _ in range(rng.randint(1, 4)):
             data[rng.randrange(len(data))] = rng.randrange(256)
         file.write_bytes(data)
-    try:
-        if reseals:
+    if reseals:
+        with suppress(ValueError):  # a manifest that is none has no id
             reseal(folder)
+    with suppress(UsageError):
         verify(folder)
-    except (UsageError, ValueError):  # ValueError: from resealing a manifest that is none
-        pass
-    finally:
-        shutil.rmtree(folder)
+    shutil.rmtree(folder)
 
 
 def replaced(value, rng):
@@ -694,7 +695,5 @@ def replaced(value, rng):
 
 def refit(folder, file):
     """Give a changed record the id and the folder that it then has, if it still is one."""
-    try:
+    with suppress(ValueError, OSError):
         forged(folder, file, lambda run: None)
-    except (ValueError, OSError):
-        return
