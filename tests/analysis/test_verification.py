@@ -371,6 +371,35 @@ def test_a_failed_run_is_no_result(folder):
     only(lines, "failed, and has results")
 
 
+def test_a_run_that_diverged_is_no_run_that_is_done(folder):
+    def fail(record):
+        failure = {"kind": "diverged", "message": "x", "traceback": ""}
+        record.update(status="failed", failure=failure, scores={}, predictions=[])
+
+    file = record_of(folder, "multi_task")
+    edit_record(file, fail)
+    for name in (FACES, UNITS):
+        (file.parent / name).unlink()
+    reseal(folder)
+    assert told(folder) == [f"{file.relative_to(folder)}: is diverged, and the plan says done"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda run: run["tasks"][0].update(metrics=["made_up"]), "metric 'made_up' is unknown"),
+        (lambda run: run["tasks"][0].update(metrics=["mean_f1"]), "mean_f1 is no metric of the multiclass task"),
+        (lambda run: run["tasks"][0].update(labels=[]), "task expression has too few labels"),
+        (lambda run: run["tasks"].pop(), "task action_units of tiny_units is not described"),
+        (lambda run: run["tasks"].append(run["tasks"][0]), "a task is described twice"),
+        (lambda run: run.update(sources=run["sources"] * 2), "its data sets and tasks are not told, or told twice"),
+    ],
+)
+def test_a_run_that_is_made_up_is_not_scored(folder, change, said):
+    place = forged(folder, record_of(folder, "multi_task"), change)
+    assert any(line.startswith(f"{place}: cannot be scored again: {said}") for line in told(folder)), told(folder)
+
+
 # ---- manifest ----
 
 
