@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from bench.data.labels import Names
 from bench.errors import RecordError
@@ -213,12 +213,13 @@ def read_record(folder: Path) -> Record:
                 reason="another record version",
             )
         record = Record.model_validate_json(json.dumps(content))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+        described = record.run.id
+    except (OSError, ValueError, RecursionError) as error:  # not JSON, not a record, or nested without end
         hint = "`bench run` sets it aside and carries the run out again"
         raise RecordError(f"{file} cannot be read: {error}", hint=hint) from error
-    if record.run.id != record.id or record.id != folder.name:
+    if described != record.id or record.id != folder.name:
         raise RecordError(
-            f"{file} says it is run {record.id!r}, but describes run {record.run.id!r}: it was altered",
+            f"{file} says it is run {record.id!r}, but describes run {described!r}: it was altered",
             reason="altered",
         )
     return record
