@@ -141,4 +141,5 @@ def _shown_by(found: Verification, folder: Path) -> str:
     line = ["bench", "leaderboard", about.suite, "--results", str(folder), "--seeds", str(about.seeds)]
     line += ["--budget", about.budget] if about.budget is not None else []
     line += ["--specs", str(folder / OWN_SPECS)] if found.has_own_specs else []
+    line += ["--rescored"]
     return shlex.join(line)
