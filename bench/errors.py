@@ -76,7 +76,11 @@ class DataError(UsageError):
 
 
 class RecordError(UsageError):
-    """A stored result cannot be read as what it claims to be."""
+    """A stored result cannot be read as what it claims to be; `reason` says in a word or two what is wrong."""
+
+    def __init__(self, message: str, *, reason: str = "cannot be read", hint: str = "") -> None:
+        self.reason = reason
+        super().__init__(message, hint=hint)
 
 
 class NothingMeasured(BenchError):

@@ -94,8 +94,9 @@ def wheel(tmp_path_factory):
 
 
 def shipped():
-    """All spec files of the checkout, relative to it."""
-    return {file.relative_to(ROOT) for folder in ("tasks", "baselines") for file in (ROOT / folder).rglob("*.yaml")}
+    """All spec files of the checkout, as they stand in the wheel."""
+    roots = {"tasks": ROOT, "baselines": ROOT, "published": ROOT / "results"}
+    return {file.relative_to(root) for name, root in roots.items() for file in (root / name).rglob("*.yaml")}
 
 
 def test_the_wheel_holds_the_code_and_the_specs_and_nothing_else(wheel):
@@ -103,6 +104,8 @@ def test_the_wheel_holds_the_code_and_the_specs_and_nothing_else(wheel):
     code = {file.relative_to(ROOT).as_posix() for file in (ROOT / "bench").rglob("*.py")}
     specs = {f"bench/_specs/{file.as_posix()}" for file in shipped()}
     assert code <= names
+    site = (ROOT / "bench" / "reports" / "site").rglob("*.*")
+    assert {f.relative_to(ROOT).as_posix() for f in site if f.suffix in (".html", ".css", ".js")} <= names
     assert specs <= names
     beside = {name for name in names - code - specs if not name.startswith("bench/") or name.endswith(".pyc")}
     assert beside == set()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 
+from bench.analysis.others import Others
 from bench.analysis.scores import CellScores, all_cell_scores
 from bench.analysis.statistics import t_interval
 from bench.analysis.transfer import MethodTransfer, Outcome, transfer
@@ -16,9 +18,20 @@ from bench.runs.plan import Cell, PlannedRun, SuitePlan
 from bench.runs.records import Record
 
 
+class Evidence(StrEnum):
+    """What vouches for numbers, the weakest first."""
+
+    self_reported = "self-reported"  # a record says so
+    rescored = "re-scored"  # computed again from the predictions of each sample
+    verified = "verified here"  # trained again by continuous integration
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One cell of a leaderboard: mean over seeds, its 95 % interval over seeds, seeds there are, and the verdict."""
+    """One cell of a leaderboard: mean over seeds, its 95 % interval over seeds, seeds there are, and the verdict.
+
+    `values` are the scores by seed, `absent` says why others are missing.
+    """
 
     cell: Cell
     metric: str
@@ -29,6 +42,8 @@ class Entry:
     expected: int
     outcome: Outcome | None
     absent: tuple[str, ...]
+    values: dict[int, float]
+    higher_is_better: bool
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,10 @@ class Effort:
 
 @dataclass(frozen=True)
 class Row:
-    """A method with a backbone. `average` is the mean of all entries; None, and no rank, where one is incomplete."""
+    """A method with a backbone. `average` is the mean of all entries; None, and no rank, where one is incomplete.
+
+    `evidence` is the weakest of all runs of the row, None where nothing is recorded.
+    """
 
     backbone: str
     method: str
@@ -61,14 +79,21 @@ class Row:
     rank: int | None
     transfer: MethodTransfer | None
     cost: Cost | None
+    evidence: Evidence | None
 
 
 @dataclass(frozen=True)
 class Standings:
-    """A leaderboard's content. `columns` are (data set, task, metric); `effort` is None where nothing was tuned."""
+    """A leaderboard's content.
+
+    `columns` are (data set, task, metric); `reference`: the method that verdicts and changes are against, which has
+    none itself; `effort` is None where nothing was tuned. `data` are fingerprints and `licences` the licences by data
+    set.
+    """
 
     suite: str
     title: str
+    reference: str
     provenance: str
     standin: bool
     budget: str
@@ -76,19 +101,29 @@ class Standings:
     columns: tuple[tuple[str, str, str], ...]
     rows: tuple[Row, ...]
     data: dict[str, str]
+    licences: dict[str, str]
     chance: dict[str, float]
-    others: int
+    others: Others
     audits: dict[str, Audit | None]
     effort: Effort | None
 
 
-def standings(plan: SuitePlan, records: Mapping[str, Record], *, others: int = 0) -> Standings:
+def standings(
+    plan: SuitePlan,
+    records: Mapping[str, Record],
+    *,
+    others: Others | None = None,
+    evidence: Mapping[str, Evidence] | None = None,
+    reference: str | None = None,
+) -> Standings:
     """Rank the rows of a plan by the mean of their primary metrics over all (data set, task).
 
-    `records` by run id; `others` is how many records of the suite with other fingerprints were left out.
+    `records` by run id; `others` tells which were left out. `evidence` by run id, of those whose numbers stand on more
+    than their record. `reference`: the method to compare with, the single-task twin if none is named. Raises
+    `UnknownName`.
     """
     scores = all_cell_scores(plan, records)
-    verdicts = transfer(plan, records)
+    verdicts = transfer(plan, records, reference=reference)
     outcomes = {verdict.cell: verdict.outcome for verdict in verdicts.verdicts if verdict.seeds}
     by_method = {(m.backbone, m.method): m for m in verdicts.methods}
     columns = tuple(dict.fromkeys((c.dataset, c.task, metric) for c, metric in scores))
@@ -101,11 +136,13 @@ def standings(plan: SuitePlan, records: Mapping[str, Record], *, others: int = 0
                 average = _average(entries) if all(s.complete for s in mine) and len(mine) == len(columns) else None
                 judged = by_method.get((backbone.name, method.name))
                 cost = _cost(plan, records, backbone.name, method.name)
-                rows.append(Row(backbone.name, method.name, entries, average, None, judged, cost))
+                vouched = _evidence(plan, records, backbone.name, method.name, evidence or {})
+                rows.append(Row(backbone.name, method.name, entries, average, None, judged, cost, vouched))
     data = {s.dataset: s.data for run in plan.everything for s in run.spec.sources}
     return Standings(
         plan.name,
         plan.suite.spec.title,
+        verdicts.reference,
         plan.provenance,
         plan.standin,
         plan.suite.budget.name,
@@ -113,8 +150,9 @@ def standings(plan: SuitePlan, records: Mapping[str, Record], *, others: int = 0
         columns,
         _ranked(rows),
         data,
+        {dataset.name: dataset.licence for dataset in plan.suite.datasets if dataset.name in data},
         {name: task.chance for name, task in plan.suite.tasks.items()},
-        others,
+        others or Others(),
         plan.audits,
         _effort(plan),
     )
@@ -126,7 +164,19 @@ def _entry(scores: CellScores, outcome: Outcome | None) -> Entry:
     absent = tuple(sorted(set(scores.absent.values())))
     mean = float(np.mean(values)) if values else None
     expected = len(values) + len(scores.absent)
-    return Entry(scores.cell, scores.metric, mean, _number(low), _number(high), len(values), expected, outcome, absent)
+    return Entry(
+        scores.cell,
+        scores.metric,
+        mean,
+        _number(low),
+        _number(high),
+        len(values),
+        expected,
+        outcome,
+        absent,
+        scores.values,
+        scores.higher_is_better,
+    )
 
 
 def _average(entries: tuple[Entry, ...]) -> float:
@@ -139,7 +189,7 @@ def _ranked(rows: list[Row]) -> tuple[Row, ...]:
     ranked = []
     for row in complete:
         better = sum((other.average or 0.0) > (row.average or 0.0) for other in complete)
-        ranked.append(Row(**{**row.__dict__, "rank": better + 1}))
+        ranked.append(replace(row, rank=better + 1))
     return (*ranked, *(row for row in rows if row.average is None))
 
 
@@ -167,6 +217,14 @@ def _cost(plan: SuitePlan, records: Mapping[str, Record], backbone: str, method:
     return Cost(
         len(runs) // seeds, sum(c.steps for c in costs) / seeds, sum(c.images for c in costs) / seeds, minutes / seeds
     )
+
+
+def _evidence(
+    plan: SuitePlan, records: Mapping[str, Record], backbone: str, method: str, known: Mapping[str, Evidence]
+) -> Evidence | None:
+    ids = [run.spec.id for run in plan.runs if (run.backbone, run.method) == (backbone, method)]
+    found = [known.get(run_id, Evidence.self_reported) for run_id in ids if run_id in records]
+    return min(found, key=list(Evidence).index, default=None)
 
 
 def _number(value: float) -> float | None:

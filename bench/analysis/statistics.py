@@ -7,14 +7,18 @@ streams, so the pairing takes out what the seed does to both.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import optimize, stats
+from numpy.typing import NDArray
+from scipy import optimize, special, stats
 
 QUADRATURE_NODES = 200
+MOST_PAIRS = 4096
+"""Where `pairs_to_decide` gives up looking."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,36 @@ def power(effect: float, deviation: float, n: int, alpha: float) -> float:
     Gauss-Legendre quadrature on its quantiles. (`scipy.stats.nct` gives NaN for few pairs and small alpha.)
     """
     df, shift = n - 1, effect / deviation * math.sqrt(n)
-    critical = float(stats.t.ppf(1 - alpha / 2, df))
-    nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
-    scale = np.sqrt(stats.chi2.ppf((nodes + 1) / 2, df) / df)
-    return float(np.sum(weights / 2 * stats.norm.cdf(shift - critical * scale)))
+    scale, weights = _spreads(df)
+    return float(np.sum(weights * special.ndtr(shift - _t_quantile(1 - alpha / 2, df) * scale)))
+
+
+def equivalence_power(margin: float, deviation: float, n: int, alpha: float) -> float:
+    """Chance that two one-sided t tests over n pairs, each at alpha, find equivalence where nothing differs.
+
+    They do where |mean| < margin - critical * S / sqrt(n); integrated over S as in `power`.
+    """
+    df = n - 1
+    scale, weights = _spreads(df)
+    within = margin / deviation * math.sqrt(n) - _t_quantile(1 - alpha, df) * scale
+    return float(np.sum(weights * np.maximum(2 * special.ndtr(within) - 1, 0)))
+
+
+@cache
+def _t_quantile(probability: float, df: int) -> float:
+    return float(stats.t.ppf(probability, df))
+
+
+@cache
+def _legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.polynomial.legendre.leggauss(QUADRATURE_NODES)
+
+
+@cache
+def _spreads(df: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Quantiles of S / sigma, and weights that sum to 1: an integral over the estimated spread is a weighted sum."""
+    nodes, weights = _legendre()
+    return np.sqrt(2 * special.gammaincinv(df / 2, (nodes + 1) / 2) / df), weights / 2
 
 
 def minimum_detectable_effect(deviation: float, n: int, alpha: float, wanted_power: float = 0.8) -> float:
@@ -107,12 +137,47 @@ def minimum_detectable_effect(deviation: float, n: int, alpha: float, wanted_pow
     return deviation * _detectable_in_deviations(n, alpha, wanted_power)
 
 
+def pairs_to_decide(deviation: float, margin: float, alpha: float, wanted_power: float = 0.8) -> int | None:
+    """The least number of pairs with which a cell is likely decided, for that spread of differences.
+
+    With so many, a true difference as large as the margin is found, and where nothing differs equivalence is found,
+    each with `wanted_power`. It does not build on the difference that was seen, which is the larger the luckier the
+    draw. None without a spread, or where more than `MOST_PAIRS` would be needed.
+    """
+    if not deviation > 0:
+        return None
+    ratio = margin / deviation
+
+    def enough(n: int) -> bool:
+        return (
+            max(_detectable_in_deviations(n, alpha, wanted_power), _equivalent_in_deviations(n, alpha, wanted_power))
+            <= ratio
+        )
+
+    upper = 2
+    while not enough(upper):
+        upper *= 2
+        if upper > MOST_PAIRS:
+            return None
+    return bisect_left(range(upper + 1), True, lo=2, key=enough)
+
+
 @cache
 def _detectable_in_deviations(n: int, alpha: float, wanted_power: float) -> float:
+    return _least(lambda effect: power(effect, 1.0, n, alpha), wanted_power)
+
+
+@cache
+def _equivalent_in_deviations(n: int, alpha: float, wanted_power: float) -> float:
+    return _least(lambda margin: equivalence_power(margin, 1.0, n, alpha), wanted_power)
+
+
+def _least(rising: Callable[[float], float], wanted: float) -> float:
+    """Where a function that rises from 0 reaches a value."""
     upper = 1.0
-    while power(upper, 1.0, n, alpha) < wanted_power:
+    while rising(upper) < wanted:
         upper *= 2
-    return float(optimize.brentq(lambda effect: power(effect, 1.0, n, alpha) - wanted_power, 0.0, upper))
+    return float(optimize.brentq(lambda value: rising(value) - wanted, 0.0, upper))
 
 
 def _is_flat(mean: float, deviation: float) -> bool:

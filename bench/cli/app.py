@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 import bench
-from bench.cli import curve, data, diagnose, results, run, specs
+from bench.cli import check, curve, data, diagnose, report, results, run, score, site, specs, submit
 from bench.cli.options import errors
 from bench.errors import BenchError, InfrastructureError, is_infrastructure
 
@@ -28,9 +28,14 @@ app = typer.Typer(
 specs.register(app)
 run.register(app)
 results.register(app)
+score.register(app)
 curve.register(app)
 diagnose.register(app)
+check.register(app)
 app.add_typer(data.app, name="data")
+app.add_typer(site.app, name="site")
+app.add_typer(report.app, name="report")
+app.add_typer(submit.app, name="submit")
 
 
 @app.callback(invoke_without_command=True)

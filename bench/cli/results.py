@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import fields
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -27,20 +29,40 @@ from bench.cli.options import (
     print_text,
     results_of,
 )
-from bench.errors import NothingMeasured, RecordError, UnknownName
+from bench.errors import NothingMeasured, RecordError, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from bench.analysis.others import Others
+    from bench.analysis.standings import Evidence, Standings
+    from bench.analysis.transfer import Transfer
+    from bench.analysis.views import View
     from bench.runs.plan import SuitePlan
     from bench.runs.records import Record, RecordStore
-    from bench.specs.run import RunSpec
+    from bench.specs.published import Published
 
 
 class Format(StrEnum):
     terminal = "terminal"
     md = "md"
     csv = "csv"
+
+
+class By(StrEnum):
+    dataset = "dataset"
+    task = "task"
+    method = "method"
+    backbone = "backbone"
+
+
+class BoardFormat(StrEnum):
+    terminal = "terminal"
+    md = "md"
+    csv = "csv"
+    latex = "latex"
+    json = "json"
+    html = "html"
 
 
 class Metrics(StrEnum):
@@ -66,24 +88,30 @@ def transfer(
     metrics: Annotated[
         Metrics, typer.Option(help="Judge primary metrics, or all; the family of tests grows along.")
     ] = (Metrics.primary),
+    reference: Annotated[
+        str | None, typer.Option("--reference", metavar="METHOD", help="Compare with this method, not with the twins.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
-    """Say where learning together harms or helps, against single-task twins.
+    """Say where learning together harms or helps, against single-task twins or another method of the suite.
 
-    Example: bench transfer faces
+    Example: bench transfer faces --reference multi_task
     """
     from bench.analysis import transfer as analysis
+    from bench.analysis.ranking import ranking
+    from bench.reports.ranking import ranking_table
     from bench.reports.table import print_table
     from bench.reports.transfer import method_table, verdict_table
 
-    reports = []
+    found = []
     for one, records, _ in _measured(suite, specs, results, budget, seeds, limit, only):
-        reports.append(analysis.transfer(one, records, every_metric=metrics is Metrics.all))
+        report = analysis.transfer(one, records, every_metric=metrics is Metrics.all, reference=reference)
+        found.append((report, ranking(one, records)))
     if json:
-        print_json(reports)
+        print_json([_plain(report) | {"ranking": ranks} for report, ranks in found])
         return
-    for report in reports:
-        for table in (verdict_table(report), method_table(report)):
+    for report, ranks in found:
+        for table in (verdict_table(report), method_table(report), ranking_table(ranks)):
             print_table(table, output())
 
 
@@ -95,29 +123,142 @@ def leaderboard(
     seeds: Seeds = None,
     limit: Limit = None,
     only: Only = None,
-    format: Annotated[Format, typer.Option(help="How to print.")] = Format.terminal,
+    by: Annotated[
+        By | None,
+        typer.Option(
+            help="A table a data set or backbone; or averages: a column a task over data sets, a row a method over "
+            "backbones."
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            metavar="COLUMN",
+            help="Order rows by a column as it is named, best or smallest first; -COLUMN the other way round.",
+        ),
+    ] = None,
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="KEY=GLOB",
+            help="Show only these (method, backbone, dataset or task); several times. Changes no rank and no verdict.",
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="METHOD",
+            help="Compare with this method, whose rows stand first, not with the twins.",
+        ),
+    ] = None,
+    rescored: Annotated[
+        bool,
+        typer.Option(
+            "--rescored",
+            help="Score all records again from their predictions first; what they do not bear out is left out.",
+        ),
+    ] = False,
+    format: Annotated[BoardFormat, typer.Option(help="How to print.")] = BoardFormat.terminal,
     json: AsJson = False,
 ) -> None:
     """Rank methods and backbones of a suite; rows with missing results stay unranked.
 
-    Example: bench leaderboard faces --format md
+    Numbers of papers in the folder `published` of the results are shown apart, and never ranked or compared.
+
+    Example: bench leaderboard faces --format md --by backbone --filter "method=*matching"
     """
     from bench.analysis.standings import standings
+    from bench.analysis.views import By as Views
+    from bench.analysis.views import filtered, ordered, pinned, views
+    from bench.runs.records import RecordStore
+    from bench.specs.references import published_numbers
+
+    wanted = _filters(filter or [])
+    measured = _measured(suite, specs, results, budget, seeds, limit, only)
+    published, problems = published_numbers(results_of(results) / "published", catalog_of(specs))
+    for problem in problems:
+        errors().print(f"[yellow]left out:[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
+    found = []
+    store = RecordStore(results_of(results))
+    for one, records, others in measured:
+        vouched: Mapping[str, Evidence] = {}
+        if rescored:
+            records, others, vouched = _borne_out(one, records, others, store)
+        board = standings(one, records, others=others, reference=reference, evidence=vouched)
+        shown = filtered(views(board, Views(by) if by else None), wanted)
+        shown = tuple(ordered(view, sort) for view in shown) if sort else shown
+        found.append((board, tuple(pinned(view, reference) for view in shown) if reference else shown))
+    if json or format is BoardFormat.json:
+        print_json([_plain(board) | {"views": shown} for board, shown in found])
+    else:
+        _print_boards(found, published, format)
+
+
+def _borne_out(
+    one: SuitePlan, records: Mapping[str, Record], others: Others, store: RecordStore
+) -> tuple[dict[str, Record], Others, dict[str, Evidence]]:
+    """Records but for those whose predictions say otherwise, and which of them follow from their predictions."""
+    from bench.analysis.rescoring import rescore
+    from bench.analysis.standings import Evidence
+    from bench.runs.predictions import read_predictions
+
+    again = rescore(one.whole, records, partial(read_predictions, store), intervals="none")
+    for refused in again.refused:
+        errors().print(
+            f"[yellow]not scored:[/] {escape(f'{refused.title}: {refused.why}')}", highlight=False, soft_wrap=True
+        )
+    kept = {run_id: record for run_id, record in records.items() if run_id not in again.contradicted}
+    return kept, others.without(len(again.contradicted)), dict.fromkeys(again.vouched, Evidence.rescored)
+
+
+def _plain(report: Transfer | Standings) -> dict[str, Any]:
+    """A report as a dict, to which more is added for programs."""
+    return {field.name: getattr(report, field.name) for field in fields(report)}
+
+
+def _print_boards(
+    found: list[tuple[Standings, tuple[View, ...]]], published: tuple[Published, ...], format: BoardFormat
+) -> None:
+    from bench.reports.html import to_html
+    from bench.reports.latex import to_latex
     from bench.reports.leaderboard import leaderboard_records, leaderboard_table
+    from bench.reports.published import published_table
     from bench.reports.table import print_table, to_csv, to_markdown
 
-    measured = _measured(suite, specs, results, budget, seeds, limit, only)
-    boards = [standings(one, records, others=others) for one, records, others in measured]
-    if json:
-        print_json(boards)
+    if format is BoardFormat.csv:
+        for board, shown in found:
+            print_text(to_csv(leaderboard_records(board, shown, published)))
         return
-    for board in boards:
-        if format is Format.md:
-            print_text(to_markdown(leaderboard_table(board)) + "\n")
-        elif format is Format.csv:
-            print_text(to_csv(leaderboard_records(board)))
+    tables = []
+    for board, shown in found:
+        apart = published_table(board, published) if board.standin else None
+        tables += [*(leaderboard_table(board, view, published) for view in shown), *([apart] if apart else [])]
+    if format is BoardFormat.html:
+        print_text(to_html(tables))
+    for table in tables if format is not BoardFormat.html else ():
+        if format is BoardFormat.terminal:
+            print_table(table, output())
         else:
-            print_table(leaderboard_table(board), output())
+            print_text((to_markdown if format is BoardFormat.md else to_latex)(table) + "\n")
+
+
+FILTERS = ("method", "backbone", "dataset", "task")
+
+
+def _filters(given: list[str]) -> dict[str, list[str]]:
+    """Globs by key. Raises `UsageError`."""
+    found: dict[str, list[str]] = {}
+    for text in given:
+        key, equals, glob = text.partition("=")
+        if not equals or not glob:
+            raise UsageError(f"--filter '{text}' is not KEY=GLOB", hint="such as --filter method=multi_task")
+        if key not in FILTERS:
+            raise UnknownName("key of --filter", key, FILTERS)
+        found.setdefault(key, []).append(glob)
+    return found
 
 
 def controls(
@@ -195,12 +336,26 @@ def why(
     if json:
         print_json([{"seed": seed, "id": spec.id, "record": record} for seed, spec, record in runs])
         return
-    from bench.reports.plan import cell_table
+    from bench.analysis.rescoring import rescore
+    from bench.reports.cell import cell_table
     from bench.reports.table import print_table
+    from bench.runs.predictions import read_predictions
 
     console = output()
+    again = rescore(
+        one, records, partial(read_predictions, store), runs={spec.id for _, spec, _ in runs}, intervals="primary"
+    )
+    for refused in again.refused:
+        errors().print(f"[yellow]not scored:[/] {escape(f'{refused.title}: {refused.why}')}", soft_wrap=True)
     print_table(
-        cell_table(chosen, metric, [(seed, s.id, r) for seed, s, r in runs], one.provenance, standin=one.standin),
+        cell_table(
+            chosen,
+            metric,
+            [(seed, spec.id, record) for seed, spec, record in runs],
+            one.provenance,
+            standin=one.standin,
+            rescored=again.of(chosen, metric),
+        ),
         console,
     )
     lines = {
@@ -247,31 +402,32 @@ def _method_lines(record: Record) -> dict[str, str]:
     return lines
 
 
-def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], int]:
+def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], Others]:
     """Records of a plan by run id, those left out by `--only` among them; warns of those that cannot be read.
 
-    And how many records of its suite differ in anything but the seed from all its runs, those left out by `--only`
-    among them. Negative controls, which belong to no leaderboard, are not counted.
+    And what no table may hold: these, and records of its suite that differ in anything but the seed from all its runs.
+    Negative controls, which belong to no leaderboard, are not counted.
     """
+    from bench.analysis.others import Others, differing
     from bench.runs.controls import control_methods
 
     found: dict[str, Record] = {}
-    planned = {_but_for_seed(run.spec) for run in one.whole.everything}
+    refused: dict[str, int] = {}
+    planned = {run.spec.but_for_seed: run.spec for run in one.whole.everything}
     for run in one.whole.runs:
         try:
             record = store.find(run.spec)
         except RecordError as error:
             errors().print(f"[yellow]left out:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+            refused[error.reason] = refused.get(error.reason, 0) + 1
             continue
         if record is not None:
             found[record.id] = record
     controls = {control.name for method in one.suite.methods for control in control_methods(method)}
     mine = (r.run for r in store.records(one.provenance) if r.suite == one.name and r.run.method not in controls)
-    return found, sum(_but_for_seed(run) not in planned for run in mine)
-
-
-def _but_for_seed(run: RunSpec) -> str:
-    return run.model_dump_json(exclude={"seed": True, "teachers": {"__all__": {"id"}}})  # a teacher has the same seed
+    apart = [run for run in mine if run.but_for_seed not in planned]
+    unproven = tuple(sorted(run_id for run_id, record in found.items() if store.lacks_predictions(record)))
+    return found, Others(differing(apart, planned.values()), refused, unproven)
 
 
 def _measured(
@@ -284,7 +440,7 @@ def _measured(
     only: list[str] | None,
     *,
     controls: bool = False,
-) -> list[tuple[SuitePlan, dict[str, Record], int]]:
+) -> list[tuple[SuitePlan, dict[str, Record], Others]]:
     """Plans of a suite with their records. Raises `NothingMeasured` if there is not one result."""
     from bench.runs.plan import plan
     from bench.runs.records import RecordStore

@@ -134,7 +134,7 @@ def run(
                 store=store,
             )
 
-        plans, tally = _carry_out(make_plans, store, should_stop)
+        plans, tally = carry_out(make_plans, store, should_stop)
         _print_results(plans, store)
         _print_failures(plans, store, tally)
     if not any(planned.spec.id in tally.done for one in plans for planned in one.runs):
@@ -184,16 +184,21 @@ def status(
         print_table(status_table(one, [state_of(r, store) for r in one.everything]), output())
 
 
-def _carry_out(
-    make_plans: Callable[[], tuple[SuitePlan, ...]], store: RecordStore, should_stop: Callable[[], bool]
+def carry_out(
+    make_plans: Callable[[], tuple[SuitePlan, ...]],
+    store: RecordStore,
+    should_stop: Callable[[], bool],
+    *,
+    show: bool = True,
 ) -> tuple[tuple[SuitePlan, ...], Tally]:
-    """Carry out plans, and plan again for as long as ended trials bring new runs."""
+    """Carry out plans, and plan again for as long as ended trials bring new runs; `show` the plans first."""
     from bench.cli.progress import RunProgress
     from bench.runs.execute import Tally, execute
 
     tally, command = Tally(), ["bench", *sys.argv[1:]]
     plans = make_plans()
-    _print_plans(plans, store)
+    if show:
+        _print_plans(plans, store)
     while True:
         with RunProgress(errors(), plans, store) as progress:
             execute(plans, store, progress, command=command, should_stop=should_stop, tally=tally)
@@ -260,6 +265,7 @@ def _as_json(one: SuitePlan, store: RecordStore) -> dict[str, object]:
 
 
 def _print_results(plans: Sequence[SuitePlan], store: RecordStore) -> None:
+    from bench.analysis.ranking import ranking
     from bench.analysis.standings import standings
     from bench.analysis.transfer import transfer
     from bench.cli.curve import print_curves
@@ -281,7 +287,9 @@ def _print_results(plans: Sequence[SuitePlan], store: RecordStore) -> None:
         for table in (verdict_table(report), method_table(report), leaderboard_table(board)):
             print_table(table, output())
         whole = one.whole  # files tell of the whole suite, whatever --only looks at
-        files = write_files(store.results, standings(whole, records, others=others), transfer(whole, records))
+        files = write_files(
+            store.results, standings(whole, records, others=others), transfer(whole, records), ranking(whole, records)
+        )
         if one.controls:
             files += _print_controls(one, records, store)
         _print_written(files)

@@ -1,4 +1,4 @@
-"""Plans, states and single cells as tables."""
+"""Plans and states as tables."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from bench.reports.table import Table, number, warning_of
-from bench.runs.plan import Cell, SuitePlan
-from bench.runs.records import Record
+from bench.runs.plan import SuitePlan
 from bench.runs.search import Search
 from bench.runs.tuning import said
 from bench.specs.run import RunSource
@@ -86,30 +85,6 @@ def status_table(plan: SuitePlan, states: Sequence[str]) -> Table:
     )
 
 
-def cell_table(
-    cell: Cell, metric: str, records: Sequence[tuple[int, str, Record | None]], provenance: str, *, standin: bool
-) -> Table:
-    """The runs behind one cell: `records` are (seed, run id, record or None)."""
-    rows = []
-    for seed, run_id, record in records:
-        score = record.score(cell.dataset, cell.task, metric) if record else None
-        git = (record.environment.get("git") if record else None) or {}
-        commit = str(git.get("commit", "–"))[:10] + (" (changed)" if git.get("dirty") else "")
-        state: str = "not run" if record is None else record.status
-        if record is not None and record.failure is not None:
-            state = f"{record.status}: {record.failure.kind}: {record.failure.message}"
-        selected = "–" if record is None or record.selected_step is None else str(record.selected_step)
-        value = number(score.value, 4) if score else "–"
-        rows.append((str(seed), run_id, value, selected, commit, _when(record), state))
-    return Table(
-        title=f"{cell}: {metric}",
-        headers=("seed", "run", metric, "selected at step", "commit", "finished (UTC)", "state"),
-        rows=tuple(rows),
-        warning=warning_of(provenance, standin),
-        numeric=frozenset({0, 2, 3}),
-    )
-
-
 def duration(seconds: float) -> str:
     """A length of time for people."""
     if seconds < 90:
@@ -135,10 +110,6 @@ def _search_row(search: Search) -> tuple[str, ...]:
 
 def _listed(parts: Iterable[object]) -> str:
     return ", ".join(map(str, parts))
-
-
-def _when(record: Record | None) -> str:
-    return f"{record.finished:%Y-%m-%d %H:%M}" if record else "–"
 
 
 def _joint_sources(plan: SuitePlan) -> list[RunSource]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ class Table:
     """Rows of text under headers; `notes` stand below.
 
     `numeric` columns are aligned right. `optional` columns are left out, the first named first, where a terminal is too
-    narrow for all of them.
+    narrow for all of them. `bold` are cells by row and column. The last `apart` rows stand apart from the others, under
+    a rule of their own: they are of another kind.
     """
 
     title: str
@@ -35,6 +37,13 @@ class Table:
     warning: str = ""
     numeric: frozenset[int] = frozenset()
     optional: tuple[str, ...] = ()
+    bold: frozenset[tuple[int, int]] = frozenset()
+    apart: int = 0
+
+    @property
+    def first_apart(self) -> int:
+        """The first of the rows that stand apart; the number of rows where none does."""
+        return len(self.rows) - self.apart
 
 
 def warning_of(provenance: str, standin: bool) -> str:
@@ -50,7 +59,10 @@ def to_markdown(table: Table) -> str:
     parts = [f"## {_markdown_cell(table.title)}"]
     if table.warning:
         parts.append(f"> **{table.warning}**")
-    cells = [[_markdown_cell(cell) for cell in row] for row in table.rows]
+    cells = [
+        [_markdown_style(_markdown_cell(cell), table, i, j) for j, cell in enumerate(row)]
+        for i, row in enumerate(table.rows)
+    ]
     align = ["right" if i in table.numeric else "left" for i in range(len(table.headers))]
     headers = [_markdown_cell(header) for header in table.headers]
     parts.append(
@@ -64,9 +76,9 @@ def to_csv(table: Table) -> str:
     """Comma-separated values with a header line; the warning is a column, so that no row is without it."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*map(_one_line, table.headers), *(["warning"] if table.warning else [])])
+    writer.writerow([*map(one_line, table.headers), *(["warning"] if table.warning else [])])
     for row in table.rows:
-        writer.writerow([*map(_one_line, row), *([table.warning] if table.warning else [])])
+        writer.writerow([*map(_csv_cell, row), *([table.warning] if table.warning else [])])
     return stream.getvalue()
 
 
@@ -107,8 +119,14 @@ def _rich_table(table: Table, hidden: Sequence[str]) -> RichTable:
     for i in shown:
         header = "\n".join(map(_terminal_text, table.headers[i].split("\n")))
         rich.add_column(header, justify="right" if i in table.numeric else "left", overflow="fold")
-    for row in table.rows:
-        rich.add_row(*(_coloured(row[i]) for i in shown))
+    for number, row in enumerate(table.rows):
+        if number == table.first_apart:
+            rich.add_section()
+        cells = (_coloured(row[i]) for i in shown)
+        rich.add_row(
+            *(f"[bold]{cell}[/]" if (number, i) in table.bold else cell for i, cell in zip(shown, cells, strict=True)),
+            style="dim" if number >= table.first_apart else "",
+        )
     return rich
 
 
@@ -125,16 +143,33 @@ def _coloured(cell: str) -> str:
 
 
 def _terminal_text(text: str) -> str:
-    return escape(_one_line(text))
+    return escape(one_line(text))
 
 
-def _one_line(text: str) -> str:
+_HARMLESS = re.compile(r"[+-]?\d[\d.,]*( \[[+-]?\d[\d.,]*, [+-]?\d[\d.,]*\])?|= equivalent")
+"""What may begin like a formula: numbers with a sign, their intervals, and a verdict."""
+
+
+def _csv_cell(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    plain = one_line(text)
+    return f"'{plain}" if plain.lstrip()[:1] in tuple("=+-@") and not _HARMLESS.fullmatch(plain) else plain
+
+
+def one_line(text: str) -> str:
     """Without control characters: names must not move the cursor or start a new row."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
+def _markdown_style(cell: str, table: Table, row: int, column: int) -> str:
+    if (row, column) in table.bold:
+        return f"**{cell}**"
+    return f"*{cell}*" if row >= table.first_apart and cell else cell
+
+
 def _markdown_cell(text: str) -> str:
-    plain = _one_line(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    plain = one_line(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    plain = plain.replace("](", "]\\(").replace("]:", "]\\:")  # neither links nor images
     return plain.replace("*", "\\*").replace("_", "\\_") if "`" not in plain else plain
 
 

@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.data.batches import SourceData
-from bench.data.store import Store, file_sha256
+from bench.data.store import Store
 from bench.errors import Diverged, Interrupted, RecordError, UnknownName, UsageError
 from bench.runs.check import checked_suite
 from bench.runs.environment import environment
 from bench.runs.execute import Observer, check_machine, prepare_data
 from bench.runs.plan import PlannedRun, SuitePlan, find_preparations, plan
+from bench.runs.predictions import read_predictions
 from bench.runs.records import Record, RecordStore, read_record
 from bench.specs.catalog import Catalog
 from bench.specs.run import RunRelatedness, RunSpec
@@ -176,21 +176,8 @@ def predictions(
 
     None where the run did not predict that. Raises `RecordError` for a file that is not the one that was recorded.
     """
-    name = f"{dataset}.{task}.parquet"
-    about = next((one for one in record.predictions if one.file == name), None)
-    if about is None:
-        return None
-    file = store.folder(record.run) / name
-    if not file.is_file() or file_sha256(file) != about.sha256:
-        raise RecordError(
-            f"{file} is not the file that run {record.id} recorded: it is missing or altered",
-            hint=f"remove {file.parent}; `bench run` makes it again",
-        )
-    table = pq.read_table(file, columns=["reference", "scores"])
-    references, scores = (table[column].combine_chunks() for column in ("reference", "scores"))
-    if references.type.num_fields:
-        return _rows(scores, len(table)), _rows(references, len(table))
-    return _rows(scores, len(table)), references.to_numpy(zero_copy_only=False)
+    found = read_predictions(store, record, dataset, task)
+    return None if found is None else (found.scores, found.references)
 
 
 def _plans(
@@ -348,12 +335,6 @@ def _stopped() -> Interrupted:
         "stopped on request; finished diagnoses are kept, the run that was looked at starts anew",
         hint="the same command goes on",
     )
-
-
-def _rows(values: Any, count: int) -> NDArray[Any]:
-    """A column of lists of one size as a matrix."""
-    found: NDArray[Any] = values.flatten().to_numpy(zero_copy_only=False).reshape(count, -1)
-    return found
 
 
 def _write(file: Path, text: str) -> None:

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from bench.data.labels import Names
 from bench.errors import RecordError
@@ -41,7 +41,8 @@ FailureKind = Literal["diverged", "infrastructure", "error"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # bench never writes NaN or infinity: what is not defined is null, and a record that holds them was altered.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Failure(_Part):
@@ -155,6 +156,11 @@ class RecordStore:
         folder = self.folder(run)
         return read_record(folder) if folder.is_dir() else None
 
+    def lacks_predictions(self, record: Record) -> bool:
+        """Whether a prediction file that a record names is not there."""
+        folder = self.folder(record.run)
+        return not all((folder / prediction.file).is_file() for prediction in record.predictions)
+
     def records(self, provenance: Provenance) -> Iterator[Record]:
         """All readable records of a provenance."""
         folder = self.root / provenance
@@ -202,13 +208,20 @@ def read_record(folder: Path) -> Record:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if isinstance(content, dict) and content.get("record_version") != RECORD_VERSION:
-            raise RecordError(f"{file} has record version {content.get('record_version')}, not {RECORD_VERSION}")
+            raise RecordError(
+                f"{file} has record version {content.get('record_version')!r}, not {RECORD_VERSION}",
+                reason="another record version",
+            )
         record = Record.model_validate_json(json.dumps(content))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+        described = record.run.id
+    except (OSError, ValueError, RecursionError) as error:  # not JSON, not a record, or nested without end
         hint = "`bench run` sets it aside and carries the run out again"
         raise RecordError(f"{file} cannot be read: {error}", hint=hint) from error
-    if record.run.id != record.id or record.id != folder.name:
-        raise RecordError(f"{file} says it is run {record.id}, but describes run {record.run.id}: it was altered")
+    if described != record.id or record.id != folder.name:
+        raise RecordError(
+            f"{file} says it is run {record.id!r}, but describes run {described!r}: it was altered",
+            reason="altered",
+        )
     return record
 
 

@@ -23,6 +23,7 @@ from bench.specs.dataset import DatasetSpec
 from bench.specs.document import Document, read_document
 from bench.specs.method import MethodSpec
 from bench.specs.model import Spec
+from bench.specs.published import Published
 from bench.specs.relatedness import RelatednessSpec
 from bench.specs.suite import SuiteSpec
 from bench.specs.task import TaskSpec
@@ -38,6 +39,7 @@ KINDS: dict[str, type[Spec]] = {
     "method": MethodSpec,
     "budget": BudgetSpec,
     "suite": SuiteSpec,
+    "published": Published,
 }
 KIND_OF: dict[type[Spec], str] = {model: kind for kind, model in KINDS.items()}
 ENVIRONMENT = "BENCH_SPECS"
@@ -204,7 +206,8 @@ def shipped_folders() -> tuple[Path, ...]:
     package = Path(__file__).resolve().parent.parent
     for root in (package / "_specs", package.parent):
         if (root / "tasks").is_dir() and (root / "baselines").is_dir():
-            return (root / "tasks", root / "baselines")
+            published = root / "published" if root == package / "_specs" else root / "results" / "published"
+            return (root / "tasks", root / "baselines", published)
     raise UsageError("the specs that come with bench are not there", hint="reinstall the package mtl-bench")
 
 

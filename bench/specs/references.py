@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from bench.errors import Problem, SpecError, UnknownName, did_you_mean
@@ -17,6 +18,7 @@ from bench.specs.dataset import ABSENT, PRESENT, Annotation, DatasetSpec
 from bench.specs.document import Document, KeyPath
 from bench.specs.method import MethodSpec
 from bench.specs.model import Spec
+from bench.specs.published import Published
 from bench.specs.relatedness import Estimated, RelatednessSpec
 from bench.specs.suite import SuiteSpec
 from bench.specs.task import TaskSpec
@@ -83,6 +85,24 @@ def _resolved(catalog: Catalog, suite: SuiteSpec, budget: str | None) -> Resolve
     )
 
 
+def published_numbers(folder: Path, catalog: Catalog) -> tuple[tuple[Published, ...], tuple[Problem, ...]]:
+    """Published numbers of a catalog and of one more folder that can be read, and what is wrong with the others."""
+    whole = Catalog([*catalog.folders, folder]) if folder.is_dir() else catalog
+    found: list[Published] = []
+    problems = [problem for problem in whole.unreadable if problem not in catalog.unreadable]
+    try:
+        names = whole.names(KIND_OF[Published])
+    except SpecError as error:  # a name that stands twice
+        return (), (*problems, *error.problems)
+    for name in names:
+        check = ReferenceCheck(whole)
+        spec = check.spec(Published, name)
+        problems += check.problems
+        if spec is not None and not check.problems:
+            found.append(spec)
+    return tuple(found), tuple(problems)
+
+
 class ReferenceCheck:
     """Walks from specs to all that they name and collects problems; each spec is looked at once."""
 
@@ -134,6 +154,8 @@ class ReferenceCheck:
                 self._dataset(spec, document)
             case RelatednessSpec():
                 self._relatedness(spec, document)
+            case Published():
+                self._published(spec, document)
 
     def _complain(self, document: Document, path: KeyPath, message: str, *, at_key: bool = False) -> None:
         self.problems.append(document.problem(path, message, at_key=at_key))
@@ -275,6 +297,23 @@ class ReferenceCheck:
             if dataset is not None and task not in dataset.tasks:
                 message = f"data set '{dataset.name}' does not annotate '{task}'{did_you_mean(task, dataset.tasks)}"
                 self._complain(document, ("origin", "dataset"), message)
+
+    def _published(self, spec: Published, document: Document) -> None:
+        """Whether each number is of what the catalog has; nothing is asked of the specs that it names."""
+        for i, result in enumerate(spec.results):
+            path = ("results", i)
+            dataset = self._named(DatasetSpec, result.dataset, document, (*path, "dataset"))
+            if dataset is None:
+                continue
+            if result.task not in dataset.tasks:
+                near = did_you_mean(result.task, dataset.tasks)
+                message = f"data set '{dataset.name}' does not annotate '{result.task}'{near}"
+                self._complain(document, (*path, "task"), message)
+                continue
+            task = self._named(TaskSpec, result.task, document, (*path, "task"))
+            if task is not None and result.metric not in task.metrics:
+                near = did_you_mean(result.metric, task.metrics)
+                self._complain(document, (*path, "metric"), f"task '{task.name}' has no metric '{result.metric}'{near}")
 
     def _suite(self, suite: SuiteSpec, document: Document) -> None:
         for i, name in enumerate(suite.includes):

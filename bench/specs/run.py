@@ -137,6 +137,11 @@ class RunSpec(BaseModel):
         return fingerprint(self.model_dump(mode="json", exclude={"backbone": {"weights": {"file"}}}))
 
     @property
+    def but_for_seed(self) -> str:
+        """What it has in common with the runs that differ in the seed alone, and so do their teachers."""
+        return self.model_dump_json(exclude={"seed": True, "teachers": {"__all__": {"id"}}})
+
+    @property
     def provenance(self) -> Provenance:
         """Whether numbers come from real images, from stand-ins, or from a cut-down (`--limit`) run."""
         if self.limit is not None:

@@ -114,9 +114,9 @@ def all_scores(predictions: Predictions, task: RunTask) -> dict[str, dict[str, A
     """Every metric of the task: `{metric: {"value": ..., "per_label": {label: ...}}}`; None where not defined."""
     found: dict[str, dict[str, Any]] = {}
     for name in task.metrics:
-        result = metric(name).compute(predictions=predictions.scores, references=predictions.references)
-        each = dict(zip(task.labels, map(_defined, result["per_label"]), strict=False))
-        found[name] = {"value": _defined(result[name]), "per_label": each}
+        value, by_label = metric(name).score(predictions.scores, predictions.references)
+        each = dict(zip(task.labels, map(_defined, by_label.tolist()), strict=False))
+        found[name] = {"value": _defined(value), "per_label": each}
     return found
 
 

@@ -129,7 +129,7 @@ def test_the_other_axis_starts_where_the_first_does(planned):
     assert found.gains[0].points[0].mean < found.gains[0].points[1].mean
 
 
-@pytest.mark.parametrize(("method", "told"), [("multi_task", ("not run",)), ("single_task", ("twin not run",))])
+@pytest.mark.parametrize(("method", "told"), [("multi_task", ("not run",)), ("single_task", ("single_task not run",))])
 def test_a_missing_result_leaves_a_gap_that_says_why(planned, method, told):
     """One seed of one point is missing: nothing is said of Δm there, and all is said everywhere else."""
     plans = planned()

@@ -12,9 +12,11 @@ from scipy import stats
 
 from bench.analysis.statistics import (
     equivalence_p,
+    equivalence_power,
     holm,
     minimum_detectable_effect,
     paired_t,
+    pairs_to_decide,
     power,
     t_interval,
 )
@@ -122,3 +124,27 @@ def test_more_seeds_and_smaller_families_detect_smaller_effects():
 @pytest.mark.parametrize(("deviation", "n"), [(0.0, 5), (math.nan, 5), (1.0, 1)])
 def test_without_spread_or_pairs_nothing_is_detectable(deviation, n):
     assert math.isnan(minimum_detectable_effect(deviation, n, 0.05))
+
+
+@pytest.mark.parametrize(("n", "margin"), [(3, 4.0), (5, 2.0), (8, 1.2), (30, 0.6)])
+def test_the_power_of_equivalence_by_simulation(n, margin):
+    draws = np.random.default_rng(n).normal(0, 1, (20_000, n))
+    error = draws.std(1, ddof=1) / math.sqrt(n)
+    found = (np.abs(draws.mean(1)) + stats.t.ppf(0.95, n - 1) * error < margin).mean()
+    assert equivalence_power(margin, 1.0, n, 0.05) == pytest.approx(found, abs=4 * 0.5 / math.sqrt(20_000))
+
+
+@given(st.floats(0.2, 5), st.sampled_from([0.05, 0.001]))
+def test_pairs_to_decide_are_the_least_that_suffice(ratio, alpha):
+    n = pairs_to_decide(1 / ratio, 1.0, alpha)
+
+    def decides(pairs):
+        return min(power(ratio, 1.0, pairs, alpha), equivalence_power(ratio, 1.0, pairs, alpha)) >= 0.8 - 1e-9
+
+    assert decides(n)
+    assert n == 2 or not decides(n - 1)
+
+
+@pytest.mark.parametrize(("deviation", "margin"), [(0.0, 0.1), (math.nan, 0.1), (1.0, 1e-6)])
+def test_where_no_number_of_pairs_can_be_told_there_is_none(deviation, margin):
+    assert pairs_to_decide(deviation, margin, 0.05) is None

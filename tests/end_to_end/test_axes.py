@@ -135,7 +135,7 @@ def test_curves_in_every_form(measured, ask):
     # With two seeds asked for, the second is not there: that is told, and averaged around nowhere.
     lines = [line for curve in ask("curve", "thin", "--json").json for line in curve["gains"]]
     assert {(point["mean"], *point["absent"]) for line in lines for point in line["points"]} == {
-        (None, "not run", "twin not run")
+        (None, "not run", "single_task not run")
     }
 
 

@@ -109,7 +109,7 @@ def test_controls_stand_in_no_leaderboard_and_count_as_nothing_else(redo, redone
     for arguments in (("leaderboard", "tiny"), ("transfer", "tiny")):
         assert CONTROLS[0] not in redo(*arguments).out
     (board,) = redo("leaderboard", "tiny", "--seeds", "1", "--json").json
-    assert board["others"] == 0
+    assert board["others"]["differing"] == {}
     assert f"{METHOD}_permuted" not in redone.out.split("Negative controls")[0].split("A suite for tests (tiny)")[1]
 
 

@@ -62,7 +62,7 @@ def test_every_table_shows_it_in_the_place_of_a_number(diverged, redo, done):
     assert (board["rank"], board["average"], board["Δm %"]) == ("–", "–", "–")
     assert [value for name, value in board.items() if "tiny" in name] == ["diverged", "diverged"]
     verdict = row_of(page, "exploding", ["verdict"])
-    assert (verdict["verdict"], verdict["joint"], verdict["seeds"]) == ("diverged", "–", "0")
+    assert (verdict["verdict"], verdict["score"], verdict["seeds"]) == ("diverged", "–", "0")
     method = row_of(page, "exploding", ["harm"])
     assert method["Δm % [95 % interval]"] == "diverged"
     assert method["worse by means than some single-task model"] == "–"
@@ -128,9 +128,9 @@ def test_where_the_twin_diverged_that_is_said(done, redo, diverged):
             file.write_text(json.dumps(record | {"status": "failed", "failure": failure, "scores": {}}))
     report = redo("transfer", "tiny", "--json").json[0]
     absent = {verdict["cell"]["method"]: verdict["absent"] for verdict in report["verdicts"]}
-    assert absent["multi_task"] == ["twin diverged"]
-    assert absent["exploding"] == ["diverged", "twin diverged"]
-    assert redo("transfer", "tiny").out.count("twin diverged") >= 3
+    assert absent["multi_task"] == ["single_task diverged"]
+    assert absent["exploding"] == ["diverged", "single_task diverged"]
+    assert redo("transfer", "tiny").out.count("single_task diverged") >= 3
 
 
 def test_controls_of_a_method_that_diverges_say_so(diverged, redo):

@@ -19,6 +19,7 @@ import torch
 from balancers import AGGREGATORS, balancing
 from comparison import Measured, in_turn, write_report
 from coupling import SUITES, coupling
+from intervals import CLUSTERS, bootstrapping
 from joblib import Parallel, delayed
 from numpy.lib.format import open_memmap
 from PIL import Image
@@ -228,6 +229,7 @@ def main() -> None:
         *(coupling(suite, arguments.repeats) for suite in SUITES),
         *(balancing("test_resnet", name, arguments.repeats) for name in AGGREGATORS),
         *(cost("resnet_micro", method, arguments.repeats) for method in ("multi_task", "distribution_matching")),
+        *(bootstrapping(clusters, 5) for clusters in CLUSTERS),
         gathering(arguments.repeats),
         augmentation(arguments.repeats),
         drawing(max(arguments.repeats // 2, 1)),

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from bench.analysis.others import Others
 from bench.reports.leaderboard import leaderboard_records, leaderboard_table
 from bench.reports.table import STANDIN_WARNING, number
 from bench.reports.transfer import outcome_text
@@ -59,7 +60,7 @@ def test_markdown_and_terminal_have_the_same_numbers_rounded(ask, board):
         line = next(line for line in shown.splitlines() if f" {row['method']} " in line)
         for entry, cell in zip(row["entries"], cells[5:7], strict=True):
             half = number((entry["high"] - entry["low"]) / 2)
-            assert cell.startswith(f"{number(entry['mean'])} ± {half}")
+            assert cell.strip("*").startswith(f"{number(entry['mean'])} ± {half}")
             assert f"{number(entry['mean'])} ± {half}" in line
         assert number(row["average"]) in line
 
@@ -80,30 +81,36 @@ def test_files_left_behind_hold_what_the_commands_show(finished, ask):
     assert sorted(file.name for file in folder.iterdir()) == [
         "tiny.standin.csv",
         "tiny.standin.md",
+        "tiny.standin.ranks.csv",
         "tiny.standin.transfer.csv",
     ]
     assert (folder / "tiny.standin.csv").read_text() == ask("leaderboard", "tiny", "--format", "csv").out
     page = (folder / "tiny.standin.md").read_text()
     assert page.startswith(ask("leaderboard", "tiny", "--format", "md").out.rstrip())
-    assert page.count(STANDIN_WARNING) == 3
+    assert page.count(STANDIN_WARNING) == 4
     verdicts = csv_rows((folder / "tiny.standin.transfer.csv").read_text())
     (report,) = ask("transfer", "tiny", "--json").json
     assert [line["verdict"] for line in verdicts] == [outcome_text(v["outcome"]) for v in report["verdicts"]]
     assert {line["warning"] for line in verdicts} == {STANDIN_WARNING}
+    ranks = csv_rows((folder / "tiny.standin.ranks.csv").read_text())
+    told = {(row["method"], i + 1): p for row in report["ranking"]["rows"] for i, p in enumerate(row["probabilities"])}
+    assert {(line["method"], int(line["rank"])): float(line["probability"]) for line in ranks} == told
 
 
 def test_transfer_shows_the_verdicts_of_the_analysis(ask):
     (report,) = ask("transfer", "tiny", "--json").json
     shown = ask("transfer", "tiny").out
-    assert shown.count(STANDIN_WARNING) == 4
+    assert shown.count(STANDIN_WARNING) == 6
+    assert "Ranks under resampling of seeds: tiny" in shown
+    assert len(report["ranking"]["rows"]) == 3
     lines = [line for line in shown.splitlines() if any(f" {task} " in line for task in ("expression", "action_units"))]
     assert len(lines) == len(report["verdicts"]) == report["family"] == 4
     for line, verdict in zip(lines, report["verdicts"], strict=True):
-        for key in ("single", "joint"):
+        for key in ("reference_score", "score"):
             assert number(verdict[key]) in line
         assert f"{number(verdict['difference'], sign=True)} [" in line
         assert outcome_text(verdict["outcome"]) in line
-        assert verdict["difference"] == pytest.approx(verdict["joint"] - verdict["single"])
+        assert verdict["difference"] == pytest.approx(verdict["score"] - verdict["reference_score"])
 
 
 def test_every_metric_is_judged_when_asked_and_the_family_grows(ask):
@@ -180,6 +187,39 @@ def test_the_command_can_be_typed_again(done, redo):
     assert f"command: bench run --suite tiny --seeds 3 --specs '{spaced}'" in told.out
 
 
+def test_why_gives_intervals_and_says_what_was_scored_again(ask, redo, done):
+    cell = "tiny_faces/expression/tiny_net/multi_task"
+    rows = [
+        row
+        for row in ask("score", "tiny", "--json").json[0]["rows"]
+        if (row["dataset"], row["method"], row["metric"]) == ("tiny_faces", "multi_task", "macro_f1")
+    ]
+    told = ask("why", "tiny", cell).out
+    for row in rows:
+        assert f"[{row['interval']['low']:.3f}, {row['interval']['high']:.3f}]" in told
+    assert told.count("re-scored") == 2
+    gone = next(done.results.glob(f"runs/standin/{rows[0]['run']}/tiny_faces.*.parquet"))
+    gone.unlink()
+    told = redo("why", "tiny", cell)
+    assert (told.code, told.out.count("re-scored"), told.out.count("self-reported")) == (0, 1, 1)
+    assert "not scored" in told.err and gone.name in told.err
+
+
+def test_rescored_rows_say_so_and_altered_ones_are_left_out(ask, redo, done):
+    (plain,), (board,) = (ask("leaderboard", "tiny", *more, "--json").json for more in ([], ["--rescored"]))
+    assert [row["evidence"] for row in plain["rows"]] == ["self-reported"] * 3
+    assert [row["evidence"] for row in board["rows"]] == ["re-scored"] * 3
+    assert [row["average"] for row in board["rows"]] == [row["average"] for row in plain["rows"]]
+    file = next(f for f in sorted(done.results.glob("runs/standin/*/record.json")) if "multi_task" in f.read_text())
+    content = json.loads(file.read_text("utf-8"))
+    content["scores"]["tiny_faces"]["expression"]["macro_f1"]["value"] = 0.987654
+    file.write_text(json.dumps(content), "utf-8")
+    (board,) = redo("leaderboard", "tiny", "--rescored", "--json").json
+    assert board["others"]["refused"] == {"not what their predictions say": 1}
+    (row,) = [row for row in board["rows"] if row["method"] == "multi_task"]
+    assert (row["rank"], row["average"]) == (None, None)
+
+
 def test_why_of_a_cell_that_is_not_there_names_the_nearest(ask):
     told = ask("why", "tiny", "tiny_units/action_units/tiny_net/multitask")
     assert told.code == 2
@@ -210,8 +250,68 @@ def test_tables_are_made_of_the_analysis_and_nothing_else(finished, monkeypatch)
         monkeypatch.setenv(name, value)
     (one,) = plan(open_catalog([]), "tiny")
     records = {f.name: read_record(f) for f in (finished.results / "runs" / "standin").iterdir()}
-    board = standings(one, records, others=3)
+    board = standings(one, records, others=Others({"other specs": 3}))
     table = leaderboard_table(board)
     assert [row[2] for row in table.rows] == [row.method for row in board.rows]
     assert any("left out: 3 records" in note for note in table.notes)
     assert len(leaderboard_records(board).rows) == sum(len(row.entries) for row in board.rows)
+
+
+def test_every_option_of_the_leaderboard_shows(ask):
+    def methods(*options):
+        return [
+            row[2].replace("\\_", "_")
+            for row in markdown_rows(ask("leaderboard", "tiny", "--format", "md", *options).out)
+        ]
+
+    assert methods("--sort", "method") == sorted(methods())
+    assert methods("--sort", "-method") == sorted(methods(), reverse=True)
+    assert methods("--filter", "method=*single*", "--filter", "method=dist*", "--sort", "method") == [
+        "distribution_matching",
+        "single_task",
+    ]
+    assert methods("--reference", "single_task", "--sort", "rank")[0] == "single_task"
+    (board,) = ask("leaderboard", "tiny", "--reference", "multi_task", "--json").json
+    (report,) = ask("transfer", "tiny", "--reference", "multi_task", "--json").json
+    entries = {str(entry["cell"]): entry["outcome"] for row in board["rows"] for entry in row["entries"]}
+    judged = {str(verdict["cell"]): verdict["outcome"] for verdict in report["verdicts"]}
+    assert len(judged) == 4 and {cell: entries[cell] for cell in judged} == judged
+    assert sum(outcome is None for outcome in entries.values()) == 2
+    shown = ask("leaderboard", "tiny", "--reference", "multi_task", "--format", "md").out
+    assert "verdict against multi\\_task" in shown
+    assert len(methods("--by", "dataset")) == 6 + 2  # two tables: header and rule of the second are lines too
+    lines = csv_rows(ask("leaderboard", "tiny", "--by", "method", "--format", "csv").out)
+    assert {line["backbone"] for line in lines} == {""} and len(lines) == 6
+    assert ask("leaderboard", "tiny", "--format", "json").out == ask("leaderboard", "tiny", "--json").out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--sort", "avrage"), "did you mean 'average'"),
+        (("--filter", "methods=x"), "did you mean 'method'"),
+        (("--filter", "method"), "is not KEY=GLOB"),
+        (("--filter", "method=x*"), "method 'x*' is unknown"),
+        (("--reference", "multitask"), "did you mean 'multi_task'"),
+        (("--by", "task", "--filter", "dataset=tiny_units"), "average over every dataset"),
+    ],
+)
+def test_what_cannot_be_shown_is_a_mistake_of_use(ask, options, said):
+    told = ask("leaderboard", "tiny", *options)
+    assert (told.code, told.out) == (2, "")
+    assert said in told.err
+
+
+@pytest.mark.parametrize("form", ["html", "latex", "md", "csv", "terminal"])
+def test_hostile_titles_and_licences_are_text_in_every_form(done, redo, form):
+    nasty = "<script>x</script> ] \\\\input{x} ![i](http://e.org) \\e[31m"
+    done.change("tiny", "A suite for tests", f'"{nasty}"')
+    done.change("tiny_faces", "licence: none needed", f'licence: "{nasty}"')
+    told = redo("leaderboard", "tiny", "--format", form)
+    assert told.code == 0 and "\x1b" not in told.out + told.err
+    if form in ("html", "md"):
+        assert "<script" not in told.out
+    if form == "md":
+        assert "](" not in told.out
+    if form == "latex":
+        assert "\\input" not in told.out and told.out.isascii()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -148,6 +149,21 @@ def test_an_altered_record_is_refused(done, alter):
         read_record(folder)
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_a_score_that_is_no_finite_number_is_refused(done, redo, value):
+    folder = next(f for f in folders(done) if len(read_record(f).scores) == 2)
+
+    def no_number(content):
+        content["scores"]["tiny_faces"]["expression"]["macro_f1"]["value"] = float(value)
+
+    altered(folder, no_number)
+    with pytest.raises(RecordError, match="finite number"):
+        read_record(folder)
+    told = redo("leaderboard", "tiny")
+    assert "left out: 1 records that cannot be trusted (1 cannot be read)" in told.out
+    assert "nan" not in told.out and "inf" not in told.out.replace("inference", "")
+
+
 def test_altered_records_are_left_out_said_so_and_made_again(done, redo):
     expected, chosen = results_of(done), folders(done)[: len(ALTERATIONS)]
     for folder, alter in zip(chosen, ALTERATIONS.values(), strict=True):
@@ -186,18 +202,53 @@ def test_a_damaged_record_is_only_moved_by_who_holds_the_lock(done):
     assert folder.is_dir()
 
 
+def test_of_records_that_cannot_be_trusted_the_table_says_how_many_and_why(done, redo):
+    first, second, third = folders(done)[:3]
+    altered(first, another_version)
+    altered(second, another_seed)
+    no_json(third)
+    for form in ("terminal", "md", "html", "latex"):
+        told = redo("leaderboard", "tiny", "--format", form).out.replace("{-}", "-")
+        assert "left out: 3 records that cannot be trusted" in told
+        assert all(why in told for why in ("1 another record version", "1 altered", "1 cannot be read"))
+
+
+def test_an_altered_record_cannot_speak_to_the_terminal(done, redo):
+    def shouting(content):
+        content["record_version"] = "\x1b[31m<b>2</b>\n"
+
+    altered(folders(done)[0], shouting)
+    told = redo("leaderboard", "tiny")
+    assert "\x1b" not in told.out + told.err
+    assert "left out:" in told.err
+
+
+def test_a_copy_of_a_record_under_another_name_counts_for_nothing(done, redo):
+    before = redo("leaderboard", "tiny", "--json").json
+    folder = folders(done)[0]
+    shutil.copytree(folder, folder.with_name("0" * 16))
+    assert redo("leaderboard", "tiny", "--json").json == before
+
+
+def test_runs_whose_predictions_are_missing_are_named(done, redo):
+    folder = folders(done)[0]
+    next(folder.glob("*.parquet")).unlink()
+    assert f"predictions are missing of 1 runs, such as {folder.name}" in redo("leaderboard", "tiny").out
+    assert redo("leaderboard", "tiny", "--json").json[0]["others"]["unproven"] == [folder.name]
+
+
 def test_records_of_another_budget_are_counted_as_left_out(done, redo):
-    assert redo("leaderboard", "tiny", "--json").json[0]["others"] == 0
+    assert redo("leaderboard", "tiny", "--json").json[0]["others"]["differing"] == {}
     done.change("tiny_budget", "1e-3", "2e-3")
     assert redo("leaderboard", "tiny").code == 5  # not one of them is shown as if it were the same
     assert redo("run", "--suite", "tiny", "--seeds", "1").code == 0
     board = redo("leaderboard", "tiny", "--seeds", "1")
-    assert "left out: 8 records of this suite with other fingerprints" in board.out
+    assert "left out: 8 records of this suite with other fingerprints (8 of other budget)" in board.out
 
 
 @pytest.mark.parametrize("choice", [("--seeds", "1"), ("--only", "multi_task"), ("--only", "tiny_faces")])
 def test_runs_that_are_only_not_asked_for_have_no_other_fingerprint(ask, choice):
-    assert ask("leaderboard", "tiny", *choice, "--json").json[0]["others"] == 0
+    assert ask("leaderboard", "tiny", *choice, "--json").json[0]["others"]["differing"] == {}
 
 
 def test_cut_down_runs_live_apart_and_never_rank_with_others(done, redo):

@@ -36,12 +36,14 @@ def net(folder, name="net", *, file=None, title="A net", head=""):
 
 
 def test_what_ships_is_beside_the_checkout():
-    assert shipped_folders() == (CHECKOUT / "tasks", CHECKOUT / "baselines")
+    assert shipped_folders() == (CHECKOUT / "tasks", CHECKOUT / "baselines", CHECKOUT / "results" / "published")
 
 
 def test_every_yaml_file_that_ships_is_in_the_catalog_and_reads():
     catalog = open_catalog()
-    files = {*(CHECKOUT / "tasks").rglob("*.y*ml"), *(CHECKOUT / "baselines").rglob("*.y*ml")}
+    files = {
+        file for folder in ("tasks", "baselines", "results/published") for file in (CHECKOUT / folder).rglob("*.y*ml")
+    }
     assert set(catalog.files) == files
     assert catalog.unreadable == ()
     assert {entry.file for entry in catalog.entries} == files

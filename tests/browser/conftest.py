@@ -1,0 +1,5 @@
+"""Shared worlds with a finished suite."""
+
+from ..runs.fixtures import finished
+
+__all__ = ["finished"]
