@@ -29,11 +29,14 @@ def schema_of(kind: str) -> dict[str, Any]:
         _explain(definition, name)
     if kind == KIND_OF[KINDS["task"]]:
         listed = schema["properties"]["labels"]
-        numbered = {"type": "object", "properties": {"numbered": {"type": "integer", "minimum": 1}}}
+        numbered = {
+            "type": "object",
+            "properties": {"numbered": {"type": "integer", "minimum": 1}},
+            "required": ["numbered"],
+            "additionalProperties": False,
+        }
         told = listed.pop("description")
-        schema["properties"]["labels"] = {
-            "description": told, "anyOf": [listed, numbered | {"required": ["numbered"], "additionalProperties": False}],
-        }  # fmt: skip
+        schema["properties"]["labels"] = {"description": told, "anyOf": [listed, numbered]}
     required = [*schema.pop("required", []), "kind"]
     if kind == "dataset":  # one that extends another may leave out all but its own name
         told = "A data set of which all keys are taken over that are not given here."
