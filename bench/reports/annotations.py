@@ -16,9 +16,15 @@ def annotation(
     title: str = "",
 ) -> str:  # fmt: skip
     """One line of the log. Nothing in a message or a name can end the command or begin another."""
-    told = {"file": file and file.as_posix(), "line": line, "col": column, "title": title}
+    told = {"file": file and _relative(file).as_posix(), "line": line, "col": column, "title": title}
     properties = ",".join(f"{key}={_property(str(value))}" for key, value in told.items() if value)
     return f"::{level}{' ' * bool(properties)}{properties}::{_data(message)}"
+
+
+def _relative(file: Path) -> Path:
+    """As GitHub names files: from the folder that the job works in."""
+    absolute, here = file.absolute(), Path.cwd()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
 
 
 def _data(text: str) -> str:

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from bench.analysis.regression import ALPHA, STATUSES, Comparison, Finding, Status
-from bench.reports.annotations import annotation
+from bench.reports.annotations import Level, annotation
 from bench.reports.table import Table, number, one_line, warning_of
 from bench.specs.document import Document
 from bench.specs.reported import Reported
@@ -119,9 +119,9 @@ def log_lines(found: Comparison, document: Document) -> list[str]:
         if finding.status in ("same", "within_noise"):
             continue
         place = document.problem(("cells", finding.place, "numbers", finding.metric), "")
-        level = "notice" if finding.status == "improved" else "error"
+        level: Level = "notice" if finding.status == "improved" else "error"
         title = f"{finding.title}: {WORDS[finding.status]}"
-        lines.append(annotation(level, sentence(finding), file=_relative(place.file), line=place.line, title=title))  # type: ignore[arg-type]
+        lines.append(annotation(level, sentence(finding), file=place.file, line=place.line, title=title))
     return lines
 
 
@@ -154,9 +154,3 @@ def _row(finding: Finding) -> tuple[str, ...]:
 def _xml(text: str) -> str:
     """Without what XML cannot hold."""
     return one_line(text)
-
-
-def _relative(file: Path) -> Path:
-    """As GitHub names files: from the folder that the job works in."""
-    absolute = file.absolute()
-    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
