@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.data.labels import Names
 from bench.errors import RecordError
@@ -206,13 +206,19 @@ def read_record(folder: Path) -> Record:
     """Read and verify one record. Raises `RecordError` if it is unreadable, of another version, or not what it says."""
     file = folder / RECORD
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if isinstance(content, dict) and content.get("record_version") != RECORD_VERSION:
+        text = file.read_text(encoding="utf-8")
+        try:
+            record = Record.model_validate_json(text)
+            version: Any = record.record_version
+        except ValidationError:  # a record of another version is told as that, whatever else it lacks
+            content = json.loads(text)
+            version = content.get("record_version") if isinstance(content, dict) else RECORD_VERSION
+            if version == RECORD_VERSION:
+                raise
+        if version != RECORD_VERSION:
             raise RecordError(
-                f"{file} has record version {content.get('record_version')!r}, not {RECORD_VERSION}",
-                reason="another record version",
+                f"{file} has record version {version!r}, not {RECORD_VERSION}", reason="another record version"
             )
-        record = Record.model_validate_json(json.dumps(content))
         described = record.run.id
     except (OSError, ValueError, RecursionError) as error:  # not JSON, not a record, or nested without end
         hint = "`bench run` sets it aside and carries the run out again"
