@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from bench.specs.fingerprint import fingerprint
 from bench.specs.run import RunPart, RunSpec
@@ -43,10 +44,7 @@ def differing(runs: Iterable[RunSpec], planned: Iterable[RunSpec]) -> dict[str, 
 
 def aspects(run: RunSpec) -> dict[str, str]:
     """Fingerprints of all that a run is described by but its seed: budget, data, code, specs."""
-    return {
-        name: fingerprint(json.loads(json.dumps(told, default=lambda part: part.model_dump(mode="json"))))
-        for name, told in _aspects(run).items()
-    }
+    return {name: fingerprint(to_jsonable_python(told)) for name, told in _aspects(run).items()}
 
 
 def _reason(run: RunSpec, planned: list[RunSpec]) -> str:

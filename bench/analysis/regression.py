@@ -64,13 +64,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All reported numbers of a suite. `alike`: in the same surroundings; `failed`: missing ones whose run failed."""
+    """All reported numbers of a suite.
+
+    `exact`: judged by the promise of the same surroundings; `differing`: what is other than there; `failed`: how many
+    runs failed; `unreported`: how many numbers the suite has beside the reported ones.
+    """
 
     suite: str
     provenance: str
     standin: bool
     seeds: int
-    alike: bool
     exact: bool
     differing: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -85,13 +88,15 @@ class Comparison:
         return len(self.findings) - self.count("missing") - self.count("incomparable")
 
 
+def surroundings(environment: Mapping[str, Any], device: str) -> Surroundings:
+    """As `bench.runs.environment` tells them; `device` is what was computed on."""
+    return Surroundings(packages=environment["packages"], hardware=environment["hardware"], device=device)
+
+
 def surroundings_of(record: Record) -> Surroundings:
-    about = record.environment
-    return Surroundings(
-        packages=about["packages"],
-        hardware=about["hardware"],
-        device=record.cost.device if record.cost else "unknown",
-    )
+    """Of a run that has ended well."""
+    assert record.cost is not None
+    return surroundings(record.environment, record.cost.device)
 
 
 def differences(then: Sequence[Surroundings], now: Surroundings) -> tuple[str, ...]:
@@ -138,7 +143,7 @@ def freeze(
     runs = {run.spec.id for one in plans for run in one.runs}
     made = [surroundings_of(records[run_id]) for run_id in sorted(runs)]
     different = [one for i, one in enumerate(made) if one not in made[:i]]
-    again = {name: _repeated(one, repeats) for one in plans for name in [one.name]}
+    again = {one.name: _repeated(one, repeats) for one in plans}
     numbers = [(name, scores) for name, cells in found.items() for scores in cells.values()]
     cells: dict[Key, dict[str, ReportedNumber]] = {}
     for name, scores in numbers:
@@ -240,8 +245,7 @@ def compare(
     """Judge every reported number. `records` by run id; `now`: where they were made, None if not told."""
     apart = incomparable(reported, plans)
     measured = {one.name: all_cell_scores(one, records, every_metric=True) for one in plans}
-    alike = now is not None and now in reported.surroundings
-    exact = alike and reported.exact
+    exact = reported.exact and now in reported.surroundings
     findings = []
     for place, cell in enumerate(reported.cells):
         for metric, number in cell.numbers.items():
@@ -260,7 +264,6 @@ def compare(
         reported.provenance,
         any(one.standin for one in plans),
         len(reported.seeds),
-        alike,
         exact,
         differences(reported.surroundings, now) if now is not None else (),
         tuple(findings),

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from bench.analysis.counts import COUNTED
 from bench.analysis.intervals import Interval, interval
+from bench.analysis.others import Others
+from bench.analysis.standings import Evidence
 from bench.data.labels import MISSING, Names
 from bench.errors import RecordError
 from bench.runs.plan import Cell, PlannedRun, SuitePlan
@@ -98,6 +100,14 @@ class SuiteRescored:
             if (row.dataset, row.task, row.backbone, row.method, row.metric)
             == (cell.dataset, cell.task, cell.backbone, cell.method, metric)
         }
+
+
+def borne_out(
+    again: SuiteRescored, records: Mapping[str, Record], others: Others
+) -> tuple[dict[str, Record], Others, dict[str, Evidence]]:
+    """Records without those whose predictions say otherwise, what is left out by now, and which were re-scored."""
+    kept = {run_id: record for run_id, record in records.items() if run_id not in again.contradicted}
+    return kept, others.without(len(again.contradicted)), dict.fromkeys(again.vouched, Evidence.rescored)
 
 
 def rescore(

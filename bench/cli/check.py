@@ -70,7 +70,10 @@ def check(
             raise UsageError(f"'{place}' cannot be written", hint="give a file in a folder that exists")
     reported, document = read_report(report_file(file, store.results, suite))
     if reported.suite != suite:
-        raise UsageError(f"{document.file} is about suite '{reported.suite}', not '{suite}'")
+        raise UsageError(
+            f"{document.file} is about suite '{reported.suite}', not '{suite}'",
+            hint=f"`bench check {reported.suite} --file {document.file}`, or name the report of '{suite}'",
+        )
     planned = partial(_planned, catalog, reported)
     plans = planned(store)
     if plans[0].provenance != reported.provenance:
@@ -106,7 +109,10 @@ def _planned(catalog: Catalog, reported: Reported, store: RecordStore) -> tuple[
         store=store,
     )
     if plans[0].seeds != reported.seeds:
-        raise UsageError(f"the report has seeds {reported.seeds}, and a plan of as many has {plans[0].seeds}")
+        raise UsageError(
+            f"the report has seeds {reported.seeds}, and a plan of as many has {plans[0].seeds}",
+            hint="freeze anew: `bench report freeze SUITE --update`",
+        )
     return plans
 
 
@@ -123,7 +129,6 @@ def _tell(found: Comparison, format: Format) -> None:
     from bench.reports.table import print_table, to_markdown
 
     table = comparison_table(found, every=False)
-
     if format is Format.json:
         print_json({"summary": summary(found), "exit_code": _exit_code(found), "comparison": found})
     elif format is Format.md:
@@ -131,19 +136,20 @@ def _tell(found: Comparison, format: Format) -> None:
     elif table.rows:
         print_table(table, output())
     else:  # nothing but numbers that are the same
-        output().print("\n".join(table.notes), highlight=False, markup=False)
+        output().print("\n".join([*table.notes, table.warning]).rstrip(), highlight=False, markup=False)
 
 
 def _leave(found: Comparison, document: Document, junit: Path | None, comment: Path | None) -> None:
     """Files for others, and what a GitHub workflow shows."""
+    from bench.reports.files import write_whole
     from bench.reports.reported import comparison_table, junit_xml, log_lines
     from bench.reports.table import to_markdown
 
     page = to_markdown(comparison_table(found))
     if junit is not None:
-        junit.write_text(junit_xml(found), encoding="utf-8")
+        write_whole(junit, junit_xml(found))
     if comment is not None:
-        comment.write_text(page, encoding="utf-8")
+        write_whole(comment, page)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in log_lines(found, document):
             errors().print(line, markup=False, highlight=False, soft_wrap=True)

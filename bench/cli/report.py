@@ -68,7 +68,7 @@ def freeze(
 
     Example: bench report freeze faces --only resnet_micro
     """
-    from bench.analysis.regression import differences, freeze, surroundings_of
+    from bench.analysis.regression import differences, freeze, surroundings
     from bench.reports.reported import write_reported
     from bench.runs.environment import environment
     from bench.runs.plan import plan
@@ -84,8 +84,7 @@ def freeze(
     records = records_in(plans, store)
     today = date.today()
     report = freeze(plans, records, (), only=only or (), on=today)  # refuses before anything is made again
-    device = next(iter(records.values())).cost
-    here = surroundings_of(next(iter(records.values())).model_copy(update={"environment": environment()}))
+    here = surroundings(environment(), report.surroundings[0].device)
     if repeats and (apart := differences(report.surroundings, here)):
         errors().print(
             f"[yellow]not repeated:[/] the records were made elsewhere ({escape('; '.join(apart))}); numbers are held "
@@ -93,17 +92,16 @@ def freeze(
             highlight=False,
             soft_wrap=True,
         )
-    elif repeats and device is not None:
+    elif repeats:
         again = [records_made_anew(lambda where: planned(1, where)) for _ in range(repeats)]
         report = freeze(plans, records, again, only=only or (), on=today)
         if not report.exact:
             errors().print("[yellow]repeats differed:[/] this machine does not repeat to the bit", soft_wrap=True)
     _refuse_to_replace(target, report, update=update)
     write_reported(report, target)
-    count = sum(len(cell.numbers) for cell in report.cells)
     how = "held to the bit on this machine" if report.exact else "held to the spread between seeds"
     output().print(
-        f"frozen: {count} numbers of {len(report.cells)} cells, {how}: {escape(str(target))}",
+        f"frozen: {report.count} numbers of {len(report.cells)} cells, {how}: {escape(str(target))}",
         highlight=False,
         soft_wrap=True,
     )
@@ -115,10 +113,12 @@ def report_file(file: Path | None, results: Path, suite: str) -> Path:
 
 
 def records_in(plans: Sequence[SuitePlan], store: RecordStore) -> dict[str, Record]:
-    """Records of some plans by run id; says which cannot be trusted."""
+    """Records of the runs of some plans, without what `--only` leaves out; says which cannot be trusted."""
     from bench.cli.results import records_of
 
-    return {run_id: record for one in plans for run_id, record in records_of(one, store)[0].items()}
+    wanted = {run.spec.id for one in plans for run in one.runs}
+    found = (pair for one in plans for pair in records_of(one, store)[0].items())
+    return {run_id: record for run_id, record in found if run_id in wanted}
 
 
 def records_made_anew(planned: Callable[[RecordStore], tuple[SuitePlan, ...]]) -> dict[str, Record]:

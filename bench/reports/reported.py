@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ruamel.yaml.comments import CommentedSeq
 
 from bench.analysis.regression import ALPHA, STATUSES, Comparison, Finding, Status
 from bench.reports.annotations import Level, annotation
+from bench.reports.files import write_whole
 from bench.reports.table import Table, number, one_line, warning_of
 from bench.specs.document import Document
 from bench.specs.reported import Reported
@@ -31,9 +31,7 @@ HEADER = "Written by `bench report freeze`, read by `bench check`. Not to be edi
 def write_reported(reported: Reported, file: Path) -> None:
     """Write a report; it appears whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(to_yaml(reported), encoding="utf-8")
-    os.replace(temporary, file)
+    write_whole(file, to_yaml(reported))
 
 
 def to_yaml(reported: Reported) -> str:
@@ -101,13 +99,13 @@ def junit_xml(found: Comparison) -> str:
     about = {"name": f"bench check {found.suite}", **{key: str(value) for key, value in counts.items()}}
     suite = ElementTree.SubElement(suites, "testsuite", {**about, "skipped": "0", "time": "0"})
     for finding in found.findings:
-        names = {"classname": _xml(".".join(finding.key)), "name": _xml(finding.metric), "time": "0"}
+        names = {"classname": one_line(".".join(finding.key)), "name": one_line(finding.metric), "time": "0"}
         case = ElementTree.SubElement(suite, "testcase", names)
         if finding.status in ("regressed", "incomparable", "missing"):
             kind = "failure" if finding.status == "regressed" else "error"
-            ElementTree.SubElement(case, kind, {"message": _xml(sentence(finding)), "type": finding.status})
+            ElementTree.SubElement(case, kind, {"message": one_line(sentence(finding)), "type": finding.status})
         else:
-            ElementTree.SubElement(case, "system-out").text = _xml(sentence(finding))
+            ElementTree.SubElement(case, "system-out").text = one_line(sentence(finding))
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
@@ -149,8 +147,3 @@ def _row(finding: Finding) -> tuple[str, ...]:
         number(finding.tolerance, 4),
         word,
     )
-
-
-def _xml(text: str) -> str:
-    """Without what XML cannot hold."""
-    return one_line(text)

@@ -54,8 +54,8 @@ class ReportedNumber(Frozen):
             ("deviation", self.deviation, statistics.stdev(self.scores)),
         ):
             if abs(told - follows) > ROUNDING:
-                raise PydanticCustomError(key, "is {told:.6g}, but the scores give {follows:.6g}: this file was edited",
-                                          {"told": told, "follows": follows})  # fmt: skip
+                message = "is {told:.6g}, but the scores give {follows:.6g}: this file was edited"
+                raise PydanticCustomError(key, message, {"told": told, "follows": follows})
         return self
 
 

@@ -10,13 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.specs.catalog import EXTENDS, KIND_OF, KINDS, OWN
+from bench.specs.catalog import EXTENDS, KINDS, OWN
 from bench.specs.explained import EXPLAINED
-from bench.specs.model import Spec
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 FOLDER = Path(__file__).parent / "json_schemas"
 """Where the schemas are committed; they travel with the package."""
+_MODELS = {model.__name__ for model in KINDS.values()}
 
 
 def schema_of(kind: str) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def schema_of(kind: str) -> dict[str, Any]:
     _explain(schema, model.__name__)
     for name, definition in definitions.items():
         _explain(definition, name)
-    if kind == KIND_OF[KINDS["task"]]:
+    if kind == "task":  # labels that are only numbers may be given by their count
         listed = schema["properties"]["labels"]
         numbered = {
             "type": "object",
@@ -52,26 +52,10 @@ def to_text(schema: dict[str, Any]) -> str:
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
-def unexplained(model: type[Spec]) -> list[str]:
-    """Keys that neither their model nor `EXPLAINED` says anything about, as `Model.key`."""
-    schema = model.model_json_schema()
-    parts = {model.__name__: schema, **schema.get("$defs", {})}
-    return [
-        f"{name}.{key}"
-        for name, part in parts.items()
-        for key, about in part.get("properties", {}).items()
-        if "description" not in about and not _told(name, key)
-    ]
-
-
 def _explain(definition: dict[str, Any], name: str) -> None:
+    told = EXPLAINED["Spec"] | EXPLAINED.get(name, {}) if name in _MODELS else EXPLAINED.get(name, {})
     for key, about in definition.get("properties", {}).items():
         about.pop("title", None)
-        if told := _told(name, key):
-            about["description"] = told
+        if key in told:
+            about["description"] = told[key]
     definition.pop("title", None)
-
-
-def _told(name: str, key: str) -> str:
-    found = EXPLAINED.get(name, {}).get(key)
-    return found or ("" if name not in {model.__name__ for model in KINDS.values()} else EXPLAINED["Spec"].get(key, ""))

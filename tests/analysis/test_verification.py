@@ -198,8 +198,7 @@ def test_edited_predictions_are_found_by_scores_even_if_every_hash_fits(folder):
 def test_predictions_and_scores_edited_together_are_found_by_the_labels_of_other_runs(folder):
     """The forger computes perfect scores; only the true labels had to be changed for it, or the images left out."""
     file = record_of(folder, "multi_task")
-    turned = lambda t: with_column(t, "reference", lists((matrix(t["scores"]) > 0.5), np.int8))  # noqa: E731
-    edit_predictions(file, turned)
+    edit_predictions(file, lambda t: with_column(t, "reference", lists(matrix(t["scores"]) > 0.5, np.int8)))
     reseal(folder)
     line = only(told(folder), "has other test images, groups or labels than")
     assert line.startswith((file.parent / UNITS).relative_to(folder).as_posix())

@@ -58,6 +58,10 @@ def test_what_has_not_changed_is_the_same_and_passes(check):
     assert answer.json["summary"] == "18 numbers over 2 seeds: 18 same"
 
 
+def test_even_counts_of_stand_ins_say_so(check):
+    assert "STAND-IN DATA" in check("--recorded").out
+
+
 def test_ten_repeats_of_what_has_not_changed_raise_no_alarm(finished, tmp_path, capsys):
     world = World(shutil.copytree(finished.root, tmp_path / "copy"))
     bench = caller(world, capsys)
@@ -176,6 +180,24 @@ def test_records_can_be_taken_as_they_are(mine, check):
     shutil.rmtree(mine.results / "runs")
     empty = check("--recorded")
     assert empty.code == 5 and "18 missing" in empty.out
+
+
+def test_what_only_leaves_out_has_no_say(mine, capsys):
+    """Runs of other methods were made elsewhere or have failed: nothing of them is frozen or checked."""
+    for number, file in enumerate(sorted(mine.results.glob("runs/standin/*/record.json"))):
+        content = json.loads(file.read_text())
+        if content["run"]["method"] == "distribution_matching":
+            content["environment"]["hardware"]["threads"] = 64
+            if number % 2:
+                content |= {"status": "failed", "cost": None, "scores": {}, "predictions": []}
+                content["failure"] = {"kind": "diverged", "message": "the loss was not finite", "traceback": ""}
+            file.write_text(json.dumps(content))
+    bench, report = caller(mine, capsys), str(mine.root / "part.yaml")
+    frozen = bench("report", "freeze", "tiny", "--only", "multi_task", "--only", "single_task", "--file", report)
+    assert frozen.code == 0 and "held to the bit" in frozen.out, frozen.err
+    answer = bench("check", "tiny", "--file", report, "--recorded", "--format", "json")
+    assert answer.code == 0 and answer.json["comparison"]["exact"]
+    assert counts(answer) == {"same": 12}
 
 
 def test_a_store_of_another_version_is_nothing_measured(mine, check):
