@@ -19,7 +19,7 @@ def predicted(scores: NDArray[np.float32], references: References) -> NDArray[np
     return np.where(references < 0, -1, found).astype(np.int64)
 
 
-def confusion(scores: NDArray[np.float32], references: NDArray[np.int32]) -> NDArray[np.int64]:
+def confusion(scores: NDArray[np.float32], references: References) -> NDArray[np.int64]:
     """Images by true class (rows) and predicted class (columns), int64 [classes, classes]."""
     classes = scores.shape[1]
     known = references >= 0

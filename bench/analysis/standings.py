@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ import numpy as np
 from bench.analysis.others import Others
 from bench.analysis.scores import CellScores, all_cell_scores
 from bench.analysis.statistics import t_interval
-from bench.analysis.transfer import MethodTransfer, Outcome, transfer
+from bench.analysis.transfer import MethodTransfer, Outcome, Transfer, transfer
 from bench.data.store import Audit
 from bench.runs.plan import Cell, PlannedRun, SuitePlan
 from bench.runs.records import Record
@@ -115,18 +115,22 @@ def standings(
     others: Others | None = None,
     evidence: Mapping[str, Evidence] | None = None,
     reference: str | None = None,
+    judged: Transfer | None = None,
 ) -> Standings:
     """Rank the rows of a plan by the mean of their primary metrics over all (data set, task).
 
     `records` by run id; `others` tells which were left out. `evidence` by run id, of those whose numbers stand on more
-    than their record. `reference`: the method to compare with, the single-task twin if none is named. Raises
-    `UnknownName`.
+    than their record. `reference`: the method to compare with, the single-task twin if none is named. `judged`: the
+    verdicts on the same records and reference, where they are known already. Raises `UnknownName`.
     """
     scores = all_cell_scores(plan, records)
-    verdicts = transfer(plan, records, reference=reference)
+    verdicts = judged or transfer(plan, records, reference=reference)
     outcomes = {verdict.cell: verdict.outcome for verdict in verdicts.verdicts if verdict.seeds}
     by_method = {(m.backbone, m.method): m for m in verdicts.methods}
     columns = tuple(dict.fromkeys((c.dataset, c.task, metric) for c, metric in scores))
+    runs: dict[tuple[str, str], list[PlannedRun]] = {}
+    for run in plan.runs:
+        runs.setdefault((run.backbone, run.method), []).append(run)
     rows = []
     for backbone in plan.suite.backbones:
         for method in plan.suite.methods:
@@ -134,10 +138,11 @@ def standings(
             if mine:
                 entries = tuple(_entry(s, outcomes.get(s.cell)) for s in mine)
                 average = _average(entries) if all(s.complete for s in mine) and len(mine) == len(columns) else None
-                judged = by_method.get((backbone.name, method.name))
-                cost = _cost(plan, records, backbone.name, method.name)
-                vouched = _evidence(plan, records, backbone.name, method.name, evidence or {})
-                rows.append(Row(backbone.name, method.name, entries, average, None, judged, cost, vouched))
+                told = by_method.get((backbone.name, method.name))
+                planned = runs.get((backbone.name, method.name), [])
+                cost = _cost(plan, records, backbone.name, method.name, planned)
+                vouched = _evidence(planned, records, evidence or {})
+                rows.append(Row(backbone.name, method.name, entries, average, None, told, cost, vouched))
     data = {s.dataset: s.data for run in plan.everything for s in run.spec.sources}
     return Standings(
         plan.name,
@@ -201,13 +206,14 @@ def _effort(plan: SuitePlan) -> Effort | None:
     return Effort(tuning.search, trials, tuple(tuning.space))
 
 
-def _cost(plan: SuitePlan, records: Mapping[str, Record], backbone: str, method: str) -> Cost | None:
+def _cost(
+    plan: SuitePlan, records: Mapping[str, Record], backbone: str, method: str, runs: Sequence[PlannedRun]
+) -> Cost | None:
     """Cost of one seed, without that of trials; None while a run of the row is missing."""
     if any(
         search.absence for slot, search in plan.searches.items() if (slot.backbone, slot.method) == (backbone, method)
     ):
         return None
-    runs: list[PlannedRun] = [r for r in plan.runs if (r.backbone, r.method) == (backbone, method)]
     found = [records[r.spec.id] for r in runs if r.spec.id in records]
     costs = [record.cost for record in found if record.cost is not None]
     if not runs or len(costs) < len(runs):
@@ -220,10 +226,9 @@ def _cost(plan: SuitePlan, records: Mapping[str, Record], backbone: str, method:
 
 
 def _evidence(
-    plan: SuitePlan, records: Mapping[str, Record], backbone: str, method: str, known: Mapping[str, Evidence]
+    runs: Sequence[PlannedRun], records: Mapping[str, Record], known: Mapping[str, Evidence]
 ) -> Evidence | None:
-    ids = [run.spec.id for run in plan.runs if (run.backbone, run.method) == (backbone, method)]
-    found = [known.get(run_id, Evidence.self_reported) for run_id in ids if run_id in records]
+    found = [known.get(run.spec.id, Evidence.self_reported) for run in runs if run.spec.id in records]
     return min(found, key=list(Evidence).index, default=None)
 
 

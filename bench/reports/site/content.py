@@ -158,11 +158,12 @@ def _suite(
     kept = {run_id: record for run_id, record in records.items() if run_id not in again.contradicted}
     measured = any(run.method in one.controls for run in one.runs if run.spec.id in kept)
     evidence = dict.fromkeys(again.vouched, Evidence.rescored)
+    report = transfer(one, kept)
     return SuiteContent(
         plan=one,
         records=kept,
-        board=standings(one, kept, others=apart, evidence=evidence),
-        report=transfer(one, kept),
+        board=standings(one, kept, others=apart, evidence=evidence, judged=report),
+        report=report,
         ranks=ranking(one, kept),
         controls=controls(one, kept) if measured else None,
         rescored=again,

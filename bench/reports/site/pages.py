@@ -218,7 +218,8 @@ def verdict_badge(word: str) -> Markup:
 
 def outcome_of(cell: str) -> str:
     """The verdict that a table's cell ends with; blank where it is none."""
-    return next((word for word, mark in MARKS.items() if cell.endswith(f"{mark} {word}")), "")
+    word = cell.rpartition(" ")[2]
+    return word if word in MARKS and cell.endswith(f"{MARKS[word]} {word}") else ""
 
 
 def _slug(cell: Cell) -> str:
