@@ -12,7 +12,7 @@ import numpy as np
 from bench.analysis.others import Others
 from bench.analysis.scores import CellScores, all_cell_scores
 from bench.analysis.statistics import t_interval
-from bench.analysis.transfer import MethodTransfer, Outcome, transfer
+from bench.analysis.transfer import MethodTransfer, Outcome, Transfer, transfer
 from bench.data.store import Audit
 from bench.runs.plan import Cell, PlannedRun, SuitePlan
 from bench.runs.records import Record
@@ -115,15 +115,16 @@ def standings(
     others: Others | None = None,
     evidence: Mapping[str, Evidence] | None = None,
     reference: str | None = None,
+    judged: Transfer | None = None,
 ) -> Standings:
     """Rank the rows of a plan by the mean of their primary metrics over all (data set, task).
 
     `records` by run id; `others` tells which were left out. `evidence` by run id, of those whose numbers stand on more
-    than their record. `reference`: the method to compare with, the single-task twin if none is named. Raises
-    `UnknownName`.
+    than their record. `reference`: the method to compare with, the single-task twin if none is named. `judged`: the
+    verdicts on the same records and reference, where they are known already. Raises `UnknownName`.
     """
     scores = all_cell_scores(plan, records)
-    verdicts = transfer(plan, records, reference=reference)
+    verdicts = judged or transfer(plan, records, reference=reference)
     outcomes = {verdict.cell: verdict.outcome for verdict in verdicts.verdicts if verdict.seeds}
     by_method = {(m.backbone, m.method): m for m in verdicts.methods}
     columns = tuple(dict.fromkeys((c.dataset, c.task, metric) for c, metric in scores))
@@ -137,11 +138,11 @@ def standings(
             if mine:
                 entries = tuple(_entry(s, outcomes.get(s.cell)) for s in mine)
                 average = _average(entries) if all(s.complete for s in mine) and len(mine) == len(columns) else None
-                judged = by_method.get((backbone.name, method.name))
+                told = by_method.get((backbone.name, method.name))
                 own = runs.get((backbone.name, method.name), [])
                 cost = _cost(plan, records, backbone.name, method.name, own)
                 vouched = _evidence(own, records, evidence or {})
-                rows.append(Row(backbone.name, method.name, entries, average, None, judged, cost, vouched))
+                rows.append(Row(backbone.name, method.name, entries, average, None, told, cost, vouched))
     data = {s.dataset: s.data for run in plan.everything for s in run.spec.sources}
     return Standings(
         plan.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -108,6 +109,7 @@ def _build(
     else:
         plans, left_out = _every_plan(catalog, recorded_suites(store), budget, seeds, store)
     archive = read_archive(store, plans, curves=DRAWN)
+    gc.freeze()  # records live to the end; to look through millions of their parts again and again takes seconds
     published, problems = published_numbers(store.results / "published", catalog)
     content = gather(
         plans,

@@ -122,7 +122,7 @@ class SuitePlan:
 
     @property
     def provenance(self) -> Provenance:
-        return (self.everything or self.to_come)[0].spec.provenance
+        return (self.trials or self.runs or self.to_come)[0].spec.provenance
 
     @property
     def standin(self) -> bool:

@@ -153,6 +153,37 @@ def test_nothing_scrolls_sideways_on_a_phone(browser, site, page):
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
 
 
+@pytest.mark.parametrize("width", [1024, 360])
+def test_a_verdict_is_in_sight_without_scrolling_its_table(browser, site, width):
+    narrow(browser, width)
+    browser.get((site / "tiny/verdicts.html").as_uri())
+    for word in find(browser, "#verdicts td:last-child .verdict"):
+        assert word.rect["x"] + word.rect["width"] <= width
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_text_of_a_picture_is_cut_off(browser, site, page):
+    browser.get((site / page).as_uri())
+    script = """
+        return [...document.querySelectorAll("svg.plot")].flatMap(picture => {
+            const whole = picture.getBoundingClientRect();
+            return [...picture.querySelectorAll("text")].filter(text => {
+                const mine = text.getBoundingClientRect();
+                return mine.left < whole.left - 1 || mine.right > whole.right + 1 || mine.top < whole.top - 1;
+            }).map(text => text.textContent);
+        });
+    """
+    assert browser.execute_script(script) == []
+
+
+def test_on_paper_headers_are_plain_text(browser, site):
+    # Chromium repeats the header of a table on each sheet, but not buttons in it.
+    browser.get((site / "tiny/verdicts.html").as_uri())
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    script = "return getComputedStyle(document.querySelector('#verdicts .sort')).display"
+    assert browser.execute_script(script) == "contents"
+
+
 def test_pages_run_without_errors_and_ask_for_nothing_but_files(browser, site):
     for page in PAGES:
         browser.get((site / page).as_uri())

@@ -293,6 +293,8 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_shown(redo, done):
     answer = redo("site", "build", "tiny", "--out", str(done.root / "site"))
     assert answer.code == 0 and "left out" in answer.err
     assert record.parent.name in (done.root / "site" / "index.html").read_text("utf-8")
+    for file in ("index.html", "tiny/data.html"):  # a site travels: where its results lay is nobody's business
+        assert str(done.results) not in (done.root / "site" / file).read_text("utf-8")
 
 
 def test_altered_predictions_are_told_and_not_shown(redo, done):
@@ -301,6 +303,7 @@ def test_altered_predictions_are_told_and_not_shown(redo, done):
     assert redo("site", "build", "tiny", "--out", str(done.root / "site")).code == 0
     text = (done.root / "site/tiny/cells/tiny_faces.expression.tiny_net.multi_task.html").read_text("utf-8")
     assert "Predictions are left out" in text and '<ul class="examples">' not in text
+    assert str(done.results) not in text
 
 
 def test_titles_licences_and_citations_inject_nothing(redo, done):

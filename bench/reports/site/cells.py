@@ -211,15 +211,14 @@ class CellPages:
         other = self._twin_predictions(twins[seed], cell)
         if isinstance(other, str):
             return _Shown((), 0, 0, seed, other, matrix)
-        images = one.images.tolist()
-        if images != other.images.tolist():
+        if not one.images.arrow.equals(other.images.arrow):
             return _Shown((), 0, 0, seed, "This method and its twin were not tested on the same images.", matrix)
         found, differing = disagreements(one.scores, other.scores, one.references, MOST_EXAMPLES)
         labels = [predicted(p.scores, one.references) for p in (one, other)]
         examples = tuple(
             _example(
-                images[d.row],
-                self._thumbnails.link(self._suite, cell.dataset, images[d.row]),
+                one.images[d.row],
+                self._thumbnails.link(self._suite, cell.dataset, one.images[d.row]),
                 task,
                 one.references[d.row],
                 labels[0][d.row],
@@ -228,7 +227,7 @@ class CellPages:
             )
             for d in found
         )
-        return _Shown(examples, differing, len(images), seed, "", matrix)
+        return _Shown(examples, differing, len(one.images), seed, "", matrix)
 
     def _twin_predictions(self, record: Record, cell: Cell) -> Predictions | str:
         key = (record.id, f"{cell.dataset}/{cell.task}")

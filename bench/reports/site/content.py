@@ -157,11 +157,12 @@ def _suite(
     apart = Others(differing(others, (run.spec for run in one.everything)))
     kept, apart, evidence = borne_out(again, records, apart)
     measured = any(run.method in one.controls for run in one.runs if run.spec.id in kept)
+    report = transfer(one, kept)
     return SuiteContent(
         plan=one,
         records=kept,
-        board=standings(one, kept, others=apart, evidence=evidence),
-        report=transfer(one, kept),
+        board=standings(one, kept, others=apart, evidence=evidence, judged=report),
+        report=report,
         ranks=ranking(one, kept),
         controls=controls(one, kept) if measured else None,
         rescored=again,

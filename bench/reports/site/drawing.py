@@ -25,7 +25,7 @@ def element(name: str, content: str = "", /, **attributes: str | float | None) -
 
 
 def joined(parts: Iterable[Markup]) -> Markup:
-    return Markup("").join(parts)
+    return Markup("".join(parts))  # all are markup: what is text was escaped by the function that took it
 
 
 # What pictures are full of is written out: `element` takes several times as long, and a site has a million of them.
@@ -90,7 +90,9 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        low, high, at = (math.log10(v) if self.log else v for v in (self.low, self.high, value))
+        low, high, at = self.low, self.high, value
+        if self.log:
+            low, high, at = math.log10(low), math.log10(high), math.log10(at)
         return self.start + (at - low) / ((high - low) or 1) * (self.end - self.start)
 
     def clipped(self, value: float) -> float:

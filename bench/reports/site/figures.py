@@ -181,7 +181,7 @@ def cost_quality(board: Standings) -> Figure | None:
     if len(points) < 2:
         return None
     front = pareto_front(points)
-    width, height, left, top = 760.0, 380.0, 50.0, 14.0
+    width, height, left, top = 760.0, 380.0, 50.0, 18.0
     x = around([cost for cost, _ in points], left, width - 130, log=True, pad=0.08)
     y = around([quality for _, quality in points], height - 40, top)
     parts = _frame(x, y, left, width - 130, top, height - 40, "minutes for one seed (log)", "average score")
@@ -252,10 +252,12 @@ def rank_map(report: Ranking) -> Figure | None:
         f"{len(report.rows)} rows; first is most probably {first.method} with {first.backbone} "
         f"({first.probabilities[0]:.0%})."
     )
+    cut = [f"rows beyond {MOST_RANKED}"] if len(report.rows) > MOST_RANKED else []
+    cut += [f"ranks beyond {MOST_RANKS}"] if len(report.rows) > MOST_RANKS else []
     caption = (
         f"How often each row takes each rank when the {report.seeds} seeds are resampled, all rows alike. With few "
         "seeds ranks look surer than they are; the verdicts say what is shown."
-        + (f" Rows beyond {len(shown)} and ranks beyond {ranks} stand in the CSV." if ranks < len(report.rows) else "")
+        + (f" Not drawn, but in the CSV: {' and '.join(cut)}." if cut else "")
     )
     size = (left + cell * ranks + 10, top + ROW * len(shown) + 6)
     drawn = svg("ranks", f"How sure the ranks are: {report.suite}", said, *size, parts)
@@ -282,6 +284,7 @@ class Panel:
     log: bool = False
     ticks: tuple[float, ...] = ()
     zero: bool = False
+    subheading: str = ""
 
 
 def along(curve: Curve) -> Figure:
@@ -293,14 +296,15 @@ def along(curve: Curve) -> Figure:
     for backbone in dict.fromkeys(one.backbone for one in curve.scores):
         gains = [one for one in curve.gains if one.backbone == backbone]
         lines = tuple(Series(one.method, place[one.method], _points(one)) for one in gains)
-        panels.append(Panel(f"{backbone}: Δm %", under, lines, log, curve.values, zero=True))
+        panels.append(Panel("Δm %", under, lines, log, curve.values, zero=True, subheading=backbone))
         scores: dict[tuple[str, str, str], list[ScoreLine]] = {}
         for score in curve.scores:
             if score.backbone == backbone:
                 scores.setdefault((score.dataset, score.task, score.metric), []).append(score)
         for (dataset, task, metric), mine in scores.items():
             lines = tuple(Series(one.method, place[one.method], _points(one)) for one in mine)
-            panels.append(Panel(f"{backbone}: {dataset}/{task}, {metric}", under, lines, log, curve.values))
+            about = f"{backbone}, {metric}"
+            panels.append(Panel(f"{dataset}/{task}", under, lines, log, curve.values, subheading=about))
     shown = [method for method in curve.methods if any(one.method == method for one in curve.scores)]
     legend = _legend([(m, f"s{place[m] % SERIES}", place[m], DASHES[place[m] % len(DASHES)]) for m in shown])
     name = f"along-{curve.axis.replace('/', '.')}"
@@ -379,14 +383,17 @@ def _panels(
     parts = []
     for i, panel in enumerate(panels):
         x0, y0 = (i % across) * width, (i // across) * height
+        top = y0 + (40 if panel.subheading else 26)
         values = [v for s in panel.series for point in s.points for v in point[1:2] if v is not None]
         reach = [v for s in panel.series for point in s.points for v in point[2:] if v is not None]
         spread = (max(values) - min(values)) if values else 0.0
         near = [v for v in reach if values and min(values) - spread <= v <= max(values) + spread]
         x = around([p[0] for s in panel.series for p in s.points], x0 + left, x0 + width - 18, log=panel.log, pad=0.03)
-        y = around([*values, *near, *([0.0] if panel.zero else [])], y0 + height - 46, y0 + 26)
-        parts.append(text(x0 + left, y0 + 14, panel.heading, class_="strong"))
-        parts += _frame(x, y, x0 + left, x0 + width - 18, y0 + 26, y0 + height - 46, panel.under, "", panel.ticks)
+        y = around([*values, *near, *([0.0] if panel.zero else [])], y0 + height - 46, top)
+        parts.append(text(x0 + left, y0 + 14, _short(panel.heading, 40), class_="strong"))
+        if panel.subheading:
+            parts.append(text(x0 + left, y0 + 28, _short(panel.subheading, 44), class_="soft"))
+        parts += _frame(x, y, x0 + left, x0 + width - 18, top, y0 + height - 46, panel.under, "", panel.ticks)
         if panel.zero:
             parts.append(line(x.start, y(0), x.end, y(0), "zero"))
         for series in panel.series:
@@ -434,7 +441,7 @@ def _frame(
     parts += [line(left, low, right, low, "axis")]
     parts += [text((left + right) / 2, low + 32, under, class_="soft", anchor="middle")]
     if beside:
-        parts += [text(left + 4, top + 8, beside, class_="soft")]
+        parts += [text(left + 4, top - 6, beside, class_="soft")]
     return parts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -51,7 +52,7 @@ class _Site:
         self._folder = folder
         self._progress = progress
         self._thumbnails = Thumbnails(folder)
-        self._templates = _environment()
+        self._templates = _environment(store)
         self._pages = 0
         self._total = 1 + sum(3 + len(suite.cells) for suite in content.suites) + len(self._with_axes)
 
@@ -184,7 +185,11 @@ class _Site:
         file.write_text(safe_csv(table), encoding="utf-8")
 
 
-def _environment() -> Environment:
+def _environment(store: RecordStore) -> Environment:
+    def within(text: str) -> str:
+        """What is told of files without the place of the results on this machine, which is nobody's business."""
+        return text.replace(f"{store.results}{os.sep}", "")
+
     environment = Environment(
         loader=PackageLoader("bench.reports.site"),
         autoescape=True,
@@ -200,6 +205,7 @@ def _environment() -> Environment:
         "slug": _slug,
         "verdict": verdict_badge,
         "outcome": outcome_of,
+        "within": within,
         "lines": lambda text: text.split("\n"),
     }
     environment.globals |= {"MARKS": MARKS}
@@ -218,7 +224,8 @@ def verdict_badge(word: str) -> Markup:
 
 def outcome_of(cell: str) -> str:
     """The verdict that a table's cell ends with; blank where it is none."""
-    return next((word for word, mark in MARKS.items() if cell.endswith(f"{mark} {word}")), "")
+    word = cell.rpartition(" ")[2]
+    return word if word in MARKS and cell.endswith(f"{MARKS[word]} {word}") else ""
 
 
 def _slug(cell: Cell) -> str:

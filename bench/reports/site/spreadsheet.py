@@ -19,8 +19,7 @@ def safe_csv(table: Table) -> str:
     writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
     warning = [table.warning] if table.warning else []
     writer.writerow([*map(_field, table.headers), *(["warning"] if warning else [])])
-    for row in table.rows:
-        writer.writerow([*map(_field, row), *warning])
+    writer.writerows([*map(_field, row), *warning] for row in table.rows)
     return stream.getvalue()
 
 
