@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bench.reports.relatedness import Shown
+    from bench.runs.conformance import Trial
     from bench.specs.catalog import Catalog, Entry
 
 
@@ -148,12 +149,21 @@ def validate(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Names of specs, YAML files or folders; left out: everything.")
     ] = None,
+    conformance: Annotated[
+        bool,
+        typer.Option(
+            "--conformance",
+            help="Also try data sets and suites: made-up images, a few steps of training (seconds each).",
+        ),
+    ] = False,
     specs: Specs = None,
     json: AsJson = False,
 ) -> None:
     """Check specs and everything that a run of them would use; all problems at once, with their places.
 
-    In a GitHub workflow each problem is annotated at its line.
+    With --conformance also whether codes map to labels, splits divide no group, metrics are finite after a few steps
+    on made-up images, and licence, home page and citation are stated. In a GitHub workflow each problem is annotated
+    at its line.
 
     Example: bench validate faces
     """
@@ -169,17 +179,45 @@ def validate(
             raise UsageError(f"{path} holds no spec", hint="give a .yaml file, or a folder with such files")
     chosen = _chosen(catalog, [t for t in named if Path(t) not in paths], paths, everything=not named)
     problems = sorted(set(_problems(catalog, chosen, paths if named else None)))
+    trials = _trials(catalog, chosen, problems) if conformance else []
+    problems = sorted({*problems, *(problem for trial in trials for problem in trial.problems)})
     if json:
-        print_json({"checked": chosen, "problems": problems})
+        print_json({"checked": chosen, "problems": problems} | ({"tried": trials} if conformance else {}))
     else:
         for problem in problems:
             errors().print(str(problem), highlight=False, markup=False, soft_wrap=True)
         if os.environ.get("GITHUB_ACTIONS") == "true":
             for problem in problems:
                 errors().print(_annotation(problem), highlight=False, markup=False, soft_wrap=True)
+        for trial in trials:
+            line = f"{trial.kind} {trial.name}: tried on {trial.by}" if trial.by else f"not tried: {trial.why}"
+            shown = line if trial.by else f"{trial.kind} {trial.name} is {line}"
+            output().print(escape(shown), highlight=False, soft_wrap=True)
         output().print(f"{len(chosen)} specs checked, {len(problems)} problems", highlight=False)
     if problems:
         raise typer.Exit(SpecError.exit_code)
+
+
+def _trials(catalog: Catalog, chosen: list[Entry], problems: list[Problem]) -> list[Trial]:
+    """Trials of the data sets and suites that are right as specs."""
+    from bench.runs.check import validate_spec
+    from bench.runs.conformance import try_dataset, try_suite
+    from bench.specs.dataset import DatasetSpec
+    from bench.specs.suite import SuiteSpec
+
+    wrong = {problem.file for problem in problems}
+    trials: list[Trial] = []
+    for entry in chosen:
+        if entry.kind not in ("dataset", "suite") or entry.file in wrong:
+            continue
+        spec = catalog.load_file(entry.file)
+        if validate_spec(catalog, spec):
+            continue  # something that it names is wrong, and told
+        if isinstance(spec, DatasetSpec):
+            trials.append(try_dataset(catalog, spec))
+        elif isinstance(spec, SuiteSpec):
+            trials.append(try_suite(catalog, spec))
+    return trials
 
 
 def _annotation(problem: Problem) -> str:
