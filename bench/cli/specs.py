@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,19 +30,28 @@ def register(app: typer.Typer) -> None:
 
 def list_specs(
     kind: Annotated[
-        str | None, typer.Argument(help="suite, dataset, task, relatedness, backbone, method or budget.")
+        str | None,
+        typer.Argument(
+            help="suite, dataset, task, relatedness, backbone, method, budget or published; or what specs are put "
+            "together from: term, label_transform, balancer, metric, layout, standin or augmentation. "
+            "Left out: all specs."
+        ),
     ] = None,
     specs: Specs = None,
     json: AsJson = False,
 ) -> None:
-    """List what is declared.
+    """List what is declared, or the parts that specs may name, with where they come from.
 
     Example: bench list suite
     """
+    from bench.runs.parts import PARTS
     from bench.specs.catalog import KINDS
 
+    if kind in PARTS:
+        _list_parts(kind, json)
+        return
     if kind is not None and kind not in KINDS:
-        raise UnknownName("kind of spec", kind, KINDS)
+        raise UnknownName("kind of spec", kind, [*KINDS, *PARTS])
     entries = [e for e in catalog_of(specs).entries if kind in (None, e.kind)]
     order = list(KINDS)
     entries.sort(key=lambda e: (order.index(e.kind), e.name))
@@ -54,20 +64,43 @@ def list_specs(
     print_table(Table(f"{len(rows)} specs", ("kind", "name", "title"), rows), output())
 
 
+def _list_parts(kind: str, json: bool) -> None:
+    from bench.runs.parts import parts_of
+
+    parts = parts_of(kind)
+    if json:
+        print_json([{"kind": kind, **asdict(part)} for part in parts])
+        return
+    from bench.reports.table import Table, print_table
+
+    rows = tuple((part.name, part.fault or part.about, part.origin) for part in parts)
+    print_table(Table(f"{len(rows)} of kind {kind}", ("name", "what it is", "from"), rows), output())
+
+
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a spec, or KIND/NAME where several kinds have it.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of a spec, or KIND/NAME where several kinds have it, or a part, as term/NAME.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Of a relatedness: write its heat map, .png or .svg.")
     ] = None,
     specs: Specs = None,
     json: AsJson = False,
 ) -> None:
-    """Show one spec as it was read, with what follows from it.
+    """Show one spec as it was read, with what follows from it; or a part with its options and their defaults.
 
     A relatedness is shown as a table: the declared probabilities, or those counted on training labels.
 
     Example: bench show emotion_action_units --out heat_map.png
     """
+    from bench.runs.parts import PARTS
+
+    if name.partition("/")[0] in PARTS:
+        if out is not None:
+            raise UsageError(f"--out writes the heat map of a relatedness; '{name}' is a part")
+        kind, _, part = name.partition("/")
+        _show_part(kind, part, json)
+        return
     catalog = catalog_of(specs)
     entry = _find(catalog, name)
     spec = catalog.load_file(entry.file)
@@ -99,6 +132,27 @@ def show(
         return
     for key, value in derived.items():
         console.print(f"[bold]{key}:[/] {escape(str(value))}", highlight=False, soft_wrap=True)
+
+
+def _show_part(kind: str, name: str, json: bool) -> None:
+    from bench.runs.parts import describe_part
+
+    part = describe_part(kind, name)
+    if json:
+        print_json({"kind": kind, **asdict(part)})
+        return
+    console = output()
+    console.print(f"[bold]{kind} {escape(part.name)}[/]  from {escape(part.origin)}", highlight=False, soft_wrap=True)
+    console.print(escape(part.text), highlight=False, soft_wrap=True)
+    for key, value in part.facts.items():
+        console.print(f"[bold]{key}:[/] {escape(value)}", highlight=False, soft_wrap=True)
+    from bench.reports.table import Table, print_table
+
+    rows = tuple((o.name, o.type, o.default, o.description) for o in part.options)
+    if rows:
+        print_table(Table("options", ("option", "may be", "default", "what it is"), rows), console)
+    else:
+        console.print("no options", highlight=False)
 
 
 def _related(catalog: Catalog, spec: RelatednessSpec) -> Shown:
@@ -228,11 +282,13 @@ def _annotation(problem: Problem) -> str:
 
 
 def _catalog_for(specs: list[Path] | None, folders: list[Path]) -> Catalog:
-    from bench.specs.catalog import Catalog, open_catalog
+    from bench.specs.catalog import open_catalog
 
     catalog = open_catalog(specs or [])
+    for fault in catalog.faults:
+        errors().print(f"[yellow]warning:[/] {escape(fault)}", highlight=False, soft_wrap=True)
     outside = [f.resolve() for f in folders if not any(f.resolve().is_relative_to(known) for known in catalog.folders)]
-    return Catalog([*catalog.folders, *outside])
+    return catalog.beside(outside)
 
 
 def _chosen(catalog: Catalog, names: list[str], paths: list[Path], *, everything: bool) -> list[Entry]:
@@ -272,12 +328,13 @@ def _is_under(file: Path, paths: list[Path]) -> bool:
 
 
 def _find(catalog: Catalog, name: str) -> Entry:
+    from bench.runs.parts import PARTS
     from bench.specs.catalog import KINDS
 
     kind, slash, rest = name.rpartition("/")
     if slash:
         if kind not in KINDS:
-            raise UnknownName("kind of spec", kind, KINDS)
+            raise UnknownName("kind of spec", kind, [*KINDS, *PARTS])
         return catalog.entry(kind, rest)
     found = [entry for entry in catalog.entries if entry.name == name]
     if not found:

@@ -66,14 +66,13 @@ def write_new(files: Mapping[Path, str]) -> None:
 def check_new(catalog: Catalog, files: Mapping[Path, str]) -> None:
     """Whether new specs are right, and new, before they are written. Raises `UsageError` with all that is wrong."""
     from bench.runs.check import validate_spec
-    from bench.specs.catalog import Catalog
 
     with tempfile.TemporaryDirectory() as folder:
         places: dict[Path, Path] = {}
         for number, (file, text) in enumerate(files.items()):
             places[(Path(folder) / f"{number}.yaml").resolve()] = file
             (Path(folder) / f"{number}.yaml").write_text(text, encoding="utf-8")
-        whole = Catalog([*catalog.folders, Path(folder)])
+        whole = catalog.beside([Path(folder)])
         try:
             problems = [p for place in places for p in validate_spec(whole, whole.load_file(place))]
         except SpecError as error:
