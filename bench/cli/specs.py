@@ -324,7 +324,8 @@ def _problems(catalog: Catalog, chosen: list[Entry], paths: list[Path] | None) -
 
 def _is_under(file: Path, paths: list[Path]) -> bool:
     """Whether a file is one of `paths` or in one of them, links followed."""
-    return any(file.resolve().is_relative_to(path.resolve()) for path in paths)
+    real = Path(os.path.realpath(file))
+    return any(real.is_relative_to(os.path.realpath(path)) for path in paths)
 
 
 def _find(catalog: Catalog, name: str) -> Entry:

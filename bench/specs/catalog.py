@@ -21,7 +21,7 @@ from bench.specs.backbone import BackboneSpec
 from bench.specs.budget import BudgetSpec
 from bench.specs.components import origin_of
 from bench.specs.dataset import DatasetSpec
-from bench.specs.document import Document, read_document
+from bench.specs.document import Document, read_document, refuse_no_file
 from bench.specs.method import MethodSpec
 from bench.specs.model import Spec
 from bench.specs.published import Published
@@ -98,7 +98,7 @@ class Catalog:
         found: dict[Path, Path] = {}
         for folder in self.folders:
             for file in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
-                found.setdefault(file.resolve(), file)
+                found.setdefault(Path(os.path.realpath(file)), file)  # unlike `resolve`, at ease with loops
         return tuple(found.values())
 
     @property
@@ -125,7 +125,7 @@ class Catalog:
             if other is not entry:
                 message = f"{entry.kind} '{entry.name}' is already defined in {other.file}"
                 problem = self._problem_of_name(entry.file, message)
-                lent = any(entry.file.resolve().is_relative_to(folder) for folder in self._lent)
+                lent = any(Path(os.path.realpath(entry.file)).is_relative_to(folder) for folder in self._lent)
                 (passed_over if lent else twice).append(problem)
         return tuple(first.values()), tuple(passed_over), tuple(twice)
 
@@ -271,6 +271,7 @@ def _model_of(document: Document) -> type[Spec]:
 
 def _first_lines(file: Path, size: int = 2048) -> str:
     """Whole lines among the first bytes: half a line would be half a name."""
+    refuse_no_file(file)
     try:
         with file.open("rb") as stream:
             text = stream.read(size).decode("utf-8", errors="replace")

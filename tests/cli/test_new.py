@@ -112,6 +112,13 @@ def test_what_would_not_be_valid_is_not_written(world, bench, arguments, said):
     assert not (world.root / "made").exists()
 
 
+def test_what_steers_a_terminal_is_no_title(world, bench):
+    done = bench("new", "backbone", "x", "--timm", "test_vit", "--title", "\x1b[31mred", "--out", "made")
+    assert done.code == 2
+    assert "title: the control character U+001B is no text" in done.err and "\x1b[31m" not in done.err
+    assert not (world.root / "made").exists()
+
+
 def test_a_folder_that_cannot_be_written_to_is_told(world, bench):
     (world.root / "made").write_text("a file")
     done = bench("new", "backbone", "x", "--timm", "test_vit", "--out", "made")
@@ -120,7 +127,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(world, bench):
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(min_size=1, max_size=30).filter(lambda text: not any("\ud800" <= c <= "\udfff" for c in text)))
+@given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t"), min_size=1, max_size=30))
 def test_any_text_stands_in_yaml_as_what_it_is(text):
     from bench.specs.document import parse_document
 
@@ -257,7 +264,7 @@ def test_what_stands_in_files_cannot_change_the_spec(world, bench):
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    title = "T\nkind: suite\n\x1b[31m"
+    title = "T\nkind: suite\n# {{ 1 }}"
     done = bench("new", "dataset", "evil", "--from", "evil", "--title", title, *ABOUT, "--out", "made")
     assert done.code == 0, done.err
     made = spec(world.root / "made", "evil")
