@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -39,3 +40,26 @@ def test_the_example_of_own_data_runs_as_printed(world, bench):
     board = bench("leaderboard", "wardrobe", "--specs", "my_specs", "--limit", "12", "--json").json[0]
     assert [row["method"] for row in board["rows"]]
     assert board["provenance"] == "limited"
+
+
+def test_specs_of_ones_own_data_are_written_as_printed(world, bench):
+    from bench.data.layouts import csv
+
+    count = 48
+    table = pa.table(
+        {
+            "image": [f"images/{i:03d}.png" for i in range(count)],
+            "split": ["train", "train", "val", "test"] * (count // 4),
+            "value:category": ["dress", "hat", "shoes"] * (count // 3),
+            "value:kids": ["no", "no", "yes", "yes"] * (count // 4),
+        }
+    )
+    csv.write(world.root / "garments", table, csv.Options(split="split"))
+    text = README.read_text(encoding="utf-8").partition("## Your own data")[2]
+    block = re.findall(r"^```\n(.*?)```", text, re.DOTALL | re.MULTILINE)[0].replace("/data/garments", "garments")
+    lines = [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+    assert [line[0] for line in lines] == ["new", "new", "validate", "list", "show"]
+    for line in lines:
+        done = bench(*line)
+        assert done.code == 0, done.err
+    assert len(list((world.root / "my_specs").glob("*.yaml"))) == 4

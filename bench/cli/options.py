@@ -60,8 +60,8 @@ def catalog_of(folders: list[Path] | None) -> Catalog:
     from bench.specs.catalog import open_catalog
 
     catalog = open_catalog(folders or [])
-    for problem in catalog.unreadable:
-        errors().print(f"[yellow]warning:[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
+    for fault in (*catalog.unreadable, *catalog.faults):
+        errors().print(f"[yellow]warning:[/] {escape(str(fault))}", highlight=False, soft_wrap=True)
     return catalog
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bench.reports.relatedness import Shown
+    from bench.runs.conformance import Trial
     from bench.specs.catalog import Catalog, Entry
 
 
@@ -28,19 +30,28 @@ def register(app: typer.Typer) -> None:
 
 def list_specs(
     kind: Annotated[
-        str | None, typer.Argument(help="suite, dataset, task, relatedness, backbone, method or budget.")
+        str | None,
+        typer.Argument(
+            help="suite, dataset, task, relatedness, backbone, method, budget or published; or what specs are put "
+            "together from: term, label_transform, balancer, metric, layout, standin or augmentation. "
+            "Left out: all specs."
+        ),
     ] = None,
     specs: Specs = None,
     json: AsJson = False,
 ) -> None:
-    """List what is declared.
+    """List what is declared, or the parts that specs may name, with where they come from.
 
     Example: bench list suite
     """
+    from bench.runs.parts import PARTS
     from bench.specs.catalog import KINDS
 
+    if kind in PARTS:
+        _list_parts(kind, json)
+        return
     if kind is not None and kind not in KINDS:
-        raise UnknownName("kind of spec", kind, KINDS)
+        raise UnknownName("kind of spec", kind, [*KINDS, *PARTS])
     entries = [e for e in catalog_of(specs).entries if kind in (None, e.kind)]
     order = list(KINDS)
     entries.sort(key=lambda e: (order.index(e.kind), e.name))
@@ -53,20 +64,43 @@ def list_specs(
     print_table(Table(f"{len(rows)} specs", ("kind", "name", "title"), rows), output())
 
 
+def _list_parts(kind: str, json: bool) -> None:
+    from bench.runs.parts import parts_of
+
+    parts = parts_of(kind)
+    if json:
+        print_json([{"kind": kind, **asdict(part)} for part in parts])
+        return
+    from bench.reports.table import Table, print_table
+
+    rows = tuple((part.name, part.fault or part.about, part.origin) for part in parts)
+    print_table(Table(f"{len(rows)} of kind {kind}", ("name", "what it is", "from"), rows), output())
+
+
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a spec, or KIND/NAME where several kinds have it.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of a spec, or KIND/NAME where several kinds have it, or a part, as term/NAME.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Of a relatedness: write its heat map, .png or .svg.")
     ] = None,
     specs: Specs = None,
     json: AsJson = False,
 ) -> None:
-    """Show one spec as it was read, with what follows from it.
+    """Show one spec as it was read, with what follows from it; or a part with its options and their defaults.
 
     A relatedness is shown as a table: the declared probabilities, or those counted on training labels.
 
     Example: bench show emotion_action_units --out heat_map.png
     """
+    from bench.runs.parts import PARTS
+
+    if name.partition("/")[0] in PARTS:
+        if out is not None:
+            raise UsageError(f"--out writes the heat map of a relatedness; '{name}' is a part")
+        kind, _, part = name.partition("/")
+        _show_part(kind, part, json)
+        return
     catalog = catalog_of(specs)
     entry = _find(catalog, name)
     spec = catalog.load_file(entry.file)
@@ -98,6 +132,27 @@ def show(
         return
     for key, value in derived.items():
         console.print(f"[bold]{key}:[/] {escape(str(value))}", highlight=False, soft_wrap=True)
+
+
+def _show_part(kind: str, name: str, json: bool) -> None:
+    from bench.runs.parts import describe_part
+
+    part = describe_part(kind, name)
+    if json:
+        print_json({"kind": kind, **asdict(part)})
+        return
+    console = output()
+    console.print(f"[bold]{kind} {escape(part.name)}[/]  from {escape(part.origin)}", highlight=False, soft_wrap=True)
+    console.print(escape(part.text), highlight=False, soft_wrap=True)
+    for key, value in part.facts.items():
+        console.print(f"[bold]{key}:[/] {escape(value)}", highlight=False, soft_wrap=True)
+    from bench.reports.table import Table, print_table
+
+    rows = tuple((o.name, o.type, o.default, o.description) for o in part.options)
+    if rows:
+        print_table(Table("options", ("option", "may be", "default", "what it is"), rows), console)
+    else:
+        console.print("no options", highlight=False)
 
 
 def _related(catalog: Catalog, spec: RelatednessSpec) -> Shown:
@@ -148,12 +203,21 @@ def validate(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Names of specs, YAML files or folders; left out: everything.")
     ] = None,
+    conformance: Annotated[
+        bool,
+        typer.Option(
+            "--conformance",
+            help="Also try data sets and suites: made-up images, a few steps of training (seconds each).",
+        ),
+    ] = False,
     specs: Specs = None,
     json: AsJson = False,
 ) -> None:
     """Check specs and everything that a run of them would use; all problems at once, with their places.
 
-    In a GitHub workflow each problem is annotated at its line.
+    With --conformance also whether codes map to labels, splits divide no group, metrics are finite after a few steps
+    on made-up images, and licence, home page and citation are stated. In a GitHub workflow each problem is annotated
+    at its line.
 
     Example: bench validate faces
     """
@@ -169,17 +233,45 @@ def validate(
             raise UsageError(f"{path} holds no spec", hint="give a .yaml file, or a folder with such files")
     chosen = _chosen(catalog, [t for t in named if Path(t) not in paths], paths, everything=not named)
     problems = sorted(set(_problems(catalog, chosen, paths if named else None)))
+    trials = _trials(catalog, chosen, problems) if conformance else []
+    problems = sorted({*problems, *(problem for trial in trials for problem in trial.problems)})
     if json:
-        print_json({"checked": chosen, "problems": problems})
+        print_json({"checked": chosen, "problems": problems} | ({"tried": trials} if conformance else {}))
     else:
         for problem in problems:
             errors().print(str(problem), highlight=False, markup=False, soft_wrap=True)
         if os.environ.get("GITHUB_ACTIONS") == "true":
             for problem in problems:
                 errors().print(_annotation(problem), highlight=False, markup=False, soft_wrap=True)
+        for trial in trials:
+            line = f"{trial.kind} {trial.name}: tried on {trial.by}" if trial.by else f"not tried: {trial.why}"
+            shown = line if trial.by else f"{trial.kind} {trial.name} is {line}"
+            output().print(escape(shown), highlight=False, soft_wrap=True)
         output().print(f"{len(chosen)} specs checked, {len(problems)} problems", highlight=False)
     if problems:
         raise typer.Exit(SpecError.exit_code)
+
+
+def _trials(catalog: Catalog, chosen: list[Entry], problems: list[Problem]) -> list[Trial]:
+    """Trials of the data sets and suites that are right as specs."""
+    from bench.runs.check import validate_spec
+    from bench.runs.conformance import try_dataset, try_suite
+    from bench.specs.dataset import DatasetSpec
+    from bench.specs.suite import SuiteSpec
+
+    wrong = {problem.file for problem in problems}
+    trials: list[Trial] = []
+    for entry in chosen:
+        if entry.kind not in ("dataset", "suite") or entry.file in wrong:
+            continue
+        spec = catalog.load_file(entry.file)
+        if validate_spec(catalog, spec):
+            continue  # something that it names is wrong, and told
+        if isinstance(spec, DatasetSpec):
+            trials.append(try_dataset(catalog, spec))
+        elif isinstance(spec, SuiteSpec):
+            trials.append(try_suite(catalog, spec))
+    return trials
 
 
 def _annotation(problem: Problem) -> str:
@@ -190,11 +282,13 @@ def _annotation(problem: Problem) -> str:
 
 
 def _catalog_for(specs: list[Path] | None, folders: list[Path]) -> Catalog:
-    from bench.specs.catalog import Catalog, open_catalog
+    from bench.specs.catalog import open_catalog
 
     catalog = open_catalog(specs or [])
+    for fault in catalog.faults:
+        errors().print(f"[yellow]warning:[/] {escape(fault)}", highlight=False, soft_wrap=True)
     outside = [f.resolve() for f in folders if not any(f.resolve().is_relative_to(known) for known in catalog.folders)]
-    return Catalog([*catalog.folders, *outside])
+    return catalog.beside(outside)
 
 
 def _chosen(catalog: Catalog, names: list[str], paths: list[Path], *, everything: bool) -> list[Entry]:
@@ -230,16 +324,18 @@ def _problems(catalog: Catalog, chosen: list[Entry], paths: list[Path] | None) -
 
 def _is_under(file: Path, paths: list[Path]) -> bool:
     """Whether a file is one of `paths` or in one of them, links followed."""
-    return any(file.resolve().is_relative_to(path.resolve()) for path in paths)
+    real = Path(os.path.realpath(file))
+    return any(real.is_relative_to(os.path.realpath(path)) for path in paths)
 
 
 def _find(catalog: Catalog, name: str) -> Entry:
+    from bench.runs.parts import PARTS
     from bench.specs.catalog import KINDS
 
     kind, slash, rest = name.rpartition("/")
     if slash:
         if kind not in KINDS:
-            raise UnknownName("kind of spec", kind, KINDS)
+            raise UnknownName("kind of spec", kind, [*KINDS, *PARTS])
         return catalog.entry(kind, rest)
     found = [entry for entry in catalog.entries if entry.name == name]
     if not found:

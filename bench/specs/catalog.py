@@ -19,8 +19,9 @@ from typing import TypeVar
 from bench.errors import Problem, SpecError, UnknownName, UsageError, did_you_mean
 from bench.specs.backbone import BackboneSpec
 from bench.specs.budget import BudgetSpec
+from bench.specs.components import origin_of
 from bench.specs.dataset import DatasetSpec
-from bench.specs.document import Document, read_document
+from bench.specs.document import Document, read_document, refuse_no_file
 from bench.specs.method import MethodSpec
 from bench.specs.model import Spec
 from bench.specs.published import Published
@@ -63,12 +64,22 @@ class Entry:
 
 
 class Catalog:
-    """All specs under some folders. Loaded specs are kept, so that asking again costs nothing."""
+    """All specs under some folders. Loaded specs are kept, so that asking again costs nothing.
 
-    def __init__(self, folders: Iterable[Path]) -> None:
+    `lent` are folders of other packages, looked at between the others: a name that is taken already is passed over
+    there, and told among the `faults`, which start with those that were found on the way to these folders.
+    """
+
+    def __init__(self, folders: Iterable[Path], *, lent: Iterable[Path] = (), faults: Iterable[str] = ()) -> None:
         self.folders = tuple(dict.fromkeys(folder.resolve() for folder in folders))
+        self._lent = tuple(folder.resolve() for folder in lent)
+        self._faults = tuple(faults)
         self._documents: dict[Path, Document] = {}
         self._specs: dict[Path, Spec] = {}
+
+    def beside(self, folders: Iterable[Path]) -> Catalog:
+        """A catalog of the same and of some more folders."""
+        return Catalog([*self.folders, *folders], lent=self._lent, faults=self._faults)
 
     @cached_property
     def _index(self) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
@@ -87,23 +98,36 @@ class Catalog:
         found: dict[Path, Path] = {}
         for folder in self.folders:
             for file in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
-                found.setdefault(file.resolve(), file)
+                found.setdefault(Path(os.path.realpath(file)), file)  # unlike `resolve`, at ease with loops
         return tuple(found.values())
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """Everything that has a kind and a name. Raises `SpecError` if a name is defined twice in a kind."""
-        entries, _ = self._index
+        first, _, twice = self._by_name
+        if twice:
+            raise SpecError(twice, hint="rename one of the two or take its folder away")
+        return first
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong with other packages, a line each; it takes nothing else down."""
+        return (*self._faults, *map(str, self._by_name[1]))
+
+    @cached_property
+    def _by_name(self) -> tuple[tuple[Entry, ...], tuple[Problem, ...], tuple[Problem, ...]]:
+        """Entries with names of their own, and problems of names that are taken: of other packages, and of ours."""
         first: dict[tuple[str, str], Entry] = {}
+        passed_over: list[Problem] = []
         twice: list[Problem] = []
-        for entry in entries:
+        for entry in self._index[0]:
             other = first.setdefault((entry.kind, entry.name), entry)
             if other is not entry:
                 message = f"{entry.kind} '{entry.name}' is already defined in {other.file}"
-                twice.append(self._problem_of_name(entry.file, message))
-        if twice:
-            raise SpecError(twice, hint="rename one of the two or take its folder away")
-        return entries
+                problem = self._problem_of_name(entry.file, message)
+                lent = any(Path(os.path.realpath(entry.file)).is_relative_to(folder) for folder in self._lent)
+                (passed_over if lent else twice).append(problem)
+        return tuple(first.values()), tuple(passed_over), tuple(twice)
 
     @property
     def unreadable(self) -> tuple[Problem, ...]:
@@ -125,7 +149,8 @@ class Catalog:
     def unread(self) -> str:
         """The end of a hint: files that might hold a name that was not found."""
         files = sorted({str(problem.file) for problem in self.unreadable})
-        return f"; unreadable: {', '.join(files)}" if files else ""
+        told = f"; unreadable: {', '.join(files)}" if files else ""
+        return told + "".join(f"; {fault}" for fault in self.faults)
 
     def document(self, kind: str, name: str) -> Document:
         """What a spec says, with positions; with what it takes over from another."""
@@ -198,7 +223,8 @@ def open_catalog(folders: Sequence[Path] = ()) -> Catalog:
             raise UsageError(
                 f"the spec folder {folder} does not exist", hint=f"give an existing folder to --specs or {ENVIRONMENT}"
             )
-    return Catalog([*shipped_folders(), *_installed_folders(), *named, *folders])
+    lent, faults = _installed_folders()
+    return Catalog([*shipped_folders(), *lent, *named, *folders], lent=lent, faults=faults)
 
 
 def shipped_folders() -> tuple[Path, ...]:
@@ -211,21 +237,24 @@ def shipped_folders() -> tuple[Path, ...]:
     raise UsageError("the specs that come with bench are not there", hint="reinstall the package mtl-bench")
 
 
-def _installed_folders() -> list[Path]:
-    """Folders of spec packages; an entry point names a package that holds YAML files, which is not imported."""
+def _installed_folders() -> tuple[list[Path], list[str]]:
+    """Folders of spec packages, which are not imported, and what is wrong with those that declare none."""
     folders: list[Path] = []
+    faults: list[str] = []
     for point in entry_points(group=ENTRY_POINTS):
+        found, told = None, ""
         try:
             found = find_spec(point.value)
-        except ImportError:  # the package that it should stand in is not there
-            found = None
+        except Exception as error:  # what the package stands in is imported, and anything may go wrong in others' code
+            told = f" ({type(error).__name__}: {error})"
         if found is None or not found.submodule_search_locations:
-            raise UsageError(
-                f"the entry point {point.name} = {point.value} ({ENTRY_POINTS}) names no package",
-                hint="uninstall or repair the package that declares it",
+            faults.append(
+                f"the entry point {point.name} = {point.value} ({ENTRY_POINTS}) of {origin_of(point)} names no package"
+                f"{told}; uninstall or mend that package"
             )
+            continue
         folders.extend(Path(location) for location in found.submodule_search_locations)
-    return folders
+    return folders, faults
 
 
 def _model_of(document: Document) -> type[Spec]:
@@ -242,6 +271,7 @@ def _model_of(document: Document) -> type[Spec]:
 
 def _first_lines(file: Path, size: int = 2048) -> str:
     """Whole lines among the first bytes: half a line would be half a name."""
+    refuse_no_file(file)
     try:
         with file.open("rb") as stream:
             text = stream.read(size).decode("utf-8", errors="replace")

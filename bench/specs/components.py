@@ -10,11 +10,14 @@ docstring of the package and named in its `HOLDS`. In another's pyproject.toml:
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import json
 import pkgutil
+import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -29,6 +32,44 @@ from bench.specs.fingerprint import fingerprint, source_fingerprint
 Options = TypeVar("Options", bound=BaseModel)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part by name: what it is, in its module's first sentence, and where it comes from.
+
+    `fault` is blank, or says why it cannot be used.
+    """
+
+    name: str
+    about: str
+    origin: str
+    fault: str = ""
+
+
+def described_parts(package: str) -> tuple[Part, ...]:
+    """All parts of a package, those of other distributions among them, by name; no part is imported."""
+    found = [Part(name, _about(f"{package}.{name}"), "bench") for name in _own_names(package)]
+    for name, points in _foreign(package).items():
+        origin = ", ".join(origin_of(point) for point in points)
+        if len(points) > 1:
+            found.append(Part(name, "", origin, "several packages offer this name"))
+            continue
+        try:
+            found.append(Part(name, _about(points[0].module), origin))
+        except Exception as error:  # what the module stands in is imported, and it is not ours
+            found.append(Part(name, "", origin, f"cannot be found: {type(error).__name__}: {error}"))
+    return tuple(sorted(found, key=lambda part: part.name))
+
+
+def _about(module: str) -> str:
+    """The first sentence of a module's docstring, from its source."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ImportError(f"there is no module '{module}'")
+    told = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    paragraph = " ".join(told.partition("\n\n")[0].split())
+    return textwrap.shorten(paragraph.partition(". ")[0].rstrip("."), 120, placeholder=" ...")
+
+
 def part_names(package: str) -> tuple[str, ...]:
     """Names of the parts of a package, ours and those of other distributions, without importing them."""
     return tuple(sorted({*_own_names(package), *_foreign(package)}))
@@ -38,10 +79,8 @@ def load_part(package: str, name: str, what: str) -> ModuleType:
     """Import one part. Raises `UnknownName` with the nearest that exists, `UsageError` for a plug-in that is broken."""
     if name in _own_names(package):
         return importlib.import_module(f"{package}.{name}")
-    found = _foreign(package).get(name)
-    if found is None:
-        raise UnknownName(what, name, part_names(package))
-    origin = f"{what} '{name}' comes from {_origin(found)}"
+    found = _foreign_part(package, name, what)
+    origin = f"{what} '{name}' comes from {origin_of(found)}"
     try:
         module = importlib.import_module(found.module)
     except Exception as error:  # anything may go wrong in code that is not ours; it must be told as theirs
@@ -67,10 +106,10 @@ def part_fingerprint(package: str, name: str) -> str:
         folder = Path(next(iter(importlib.import_module(package).__path__)))
         shared = sorted(folder.glob("_[!_]*.py"))
         return fingerprint([source_fingerprint(file) for file in (folder / f"{name}.py", *shared)])
-    found = _foreign(package)[name]
+    found = _foreign_part(package, name, "part")
     spec = importlib.util.find_spec(found.module)
     if spec is None or spec.origin is None:
-        raise UsageError(f"'{name}' comes from {_origin(found)}, which has no module '{found.module}'")
+        raise UsageError(f"'{name}' comes from {origin_of(found)}, which has no module '{found.module}'")
     return fingerprint([source_fingerprint(Path(spec.origin)), found.dist.version if found.dist else ""])
 
 
@@ -85,11 +124,28 @@ def _own_names(package: str) -> tuple[str, ...]:
 
 
 @cache
-def _foreign(package: str) -> dict[str, EntryPoint]:
+def _foreign(package: str) -> dict[str, tuple[EntryPoint, ...]]:
     """Parts of other distributions by name; a name of ours cannot be taken over."""
     own = _own_names(package)
-    return {entry.name: entry for entry in entry_points(group=package) if entry.name not in own}
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for entry in entry_points(group=package):
+        if entry.name not in own:
+            found[entry.name] = (*found.get(entry.name, ()), entry)
+    return found
 
 
-def _origin(entry: EntryPoint) -> str:
+def _foreign_part(package: str, name: str, what: str) -> EntryPoint:
+    """Raises `UnknownName`, or `UsageError` where several distributions offer the name."""
+    found = _foreign(package).get(name)
+    if found is None:
+        raise UnknownName(what, name, part_names(package))
+    if len(found) > 1:
+        raise UsageError(
+            f"{what} '{name}' is offered by {' and by '.join(map(origin_of, found))}", hint="uninstall one of them"
+        )
+    return found[0]
+
+
+def origin_of(entry: EntryPoint) -> str:
+    """The distribution that declares an entry point, for messages."""
     return f"the package '{entry.dist.name}' {entry.dist.version}" if entry.dist else f"'{entry.value}'"

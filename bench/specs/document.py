@@ -7,6 +7,8 @@ execute, or change how the rest is read.
 
 from __future__ import annotations
 
+import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +25,9 @@ from bench.errors import Problem, SpecError
 KeyPath = tuple[str | int, ...]
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+"""Characters that are no text, among them those that steer a terminal; tabs and line ends are."""
 _PLAIN_SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")}
 
 
@@ -80,6 +85,7 @@ def read_document(file: Path) -> Document:
 
 def parse_document(text: str, file: Path) -> Document:
     """Parse the text of one YAML file; `file` is only used to say where problems are."""
+    _refuse_controls(text, file)
     yaml = YAML(typ="safe", pure=True)
     yaml.Composer = _PlainComposer
     try:
@@ -89,7 +95,9 @@ def parse_document(text: str, file: Path) -> Document:
     except (YAMLError, ValueError) as error:  # ValueError: an escape such as "\U00110000" that is no character
         raise SpecError([Problem(file, 1, 1, "", f"not readable as YAML: {error}")]) from error
     if not isinstance(node, MappingNode):
-        raise SpecError([Problem(file, 1, 1, "", "expected a mapping with `kind:` and `name:`")])
+        raise SpecError(
+            [Problem(file, 1, 1, "", "expected a mapping with `kind:` and `name:`, with a blank after each colon")]
+        )
     reading = _Reading(file, yaml)
     data = reading.value(node, ())
     if reading.problems:
@@ -97,24 +105,69 @@ def parse_document(text: str, file: Path) -> Document:
     return Document(file, data, reading.keys, reading.values)
 
 
+def refuse_no_file(file: Path) -> None:
+    """Raise `SpecError` for a pipe or a device, which would be read for ever."""
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        raise SpecError([Problem(file, 1, 1, "", f"cannot be read: {error.strerror}")]) from error
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise SpecError([Problem(file, 1, 1, "", "a pipe or a device, not a file")])
+
+
 def _read_text(file: Path) -> str:
+    refuse_no_file(file)
     try:
         if file.stat().st_size > MAX_BYTES:
             raise SpecError([Problem(file, 1, 1, "", f"larger than {MAX_BYTES} bytes, too large for a spec")])
-        return file.read_bytes().decode("utf-8-sig")
+        content = file.read_bytes()
+        if content.startswith(_UTF_16) or b"\x00" in content[:4]:
+            raise SpecError([Problem(file, 1, 1, "", "UTF-16 or UTF-32 text; save it as UTF-8")])
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SpecError([Problem(file, 1, 1, "", f"not UTF-8 text (byte {error.start})")]) from error
+        place = f"byte {error.start}"
+        raise SpecError([Problem(file, 1, 1, "", f"not UTF-8 text ({place}); save it as UTF-8")]) from error
     except OSError as error:
         raise SpecError([Problem(file, 1, 1, "", f"cannot be read: {error.strerror}")]) from error
 
 
+def _refuse_controls(text: str, file: Path) -> None:
+    """Raise `SpecError` for characters that no text file has, with the place of the first."""
+    found = _CONTROL.search(text)
+    if found is None:
+        return
+    before = re.split(r"\r\n|\r|\n", text[: found.start()])
+    message = f"the control character U+{ord(found[0]):04X} is no text"
+    raise SpecError([Problem(file, len(before), len(before[-1]) + 1, "", message)])
+
+
+_SYNTAX = {
+    r"\\t|'\t'": "a tab is used for indentation; YAML allows spaces only",
+    r"another document": "a second document starts here; a spec file holds one",
+    r"mapping values are not allowed": "`key: value` is not allowed here: the line is indented wrongly, a blank is "
+    "missing after a colon above, or a text that holds `: ` is not in quotes",
+    r"expected <block end>": "this does not belong to what begins in {opened}: the line is indented wrongly, or a text "
+    "that holds quotes is not in quotes of the other kind",
+    r"flow .*expected": "expected `,` or a closing bracket: what opens in {opened} is not closed",
+    r"could not find expected ':'": "expected `key: value` or `- value`, with a blank after the colon or the dash",
+    r"quoted scalar.*end of": "the quote that opens in {opened} is not closed",
+    r"unknown escape": "a backslash in double quotes starts an escape, and this is none; use single quotes, or "
+    "write two",
+    r"cannot start any token": "a text that starts with this character must be in quotes",
+    r"scanning an (alias|anchor)": "`*` and `&` at the start of a text must be in quotes; anchors and aliases are "
+    "not used in specs",
+}
+"""What the parser says (its context and problem, as a pattern), and what that means to an author; the first holds."""
+
+
 def _syntax_problem(error: MarkedYAMLError, file: Path) -> Problem:
+    said = f"{error.context or ''} {error.problem or 'not valid YAML'}".strip()
+    opened = f"line {error.context_mark.line + 1}" if error.context_mark else "a line above"
+    known = next((message for pattern, message in _SYNTAX.items() if re.search(pattern, said)), None)
+    message = " ".join(said.split()) if known is None else known.format(opened=opened)
     mark = error.problem_mark or error.context_mark
-    message = error.problem or "not valid YAML"
-    if "\\t" in message or "'\t'" in message:
-        message = "a tab is used for indentation; YAML allows spaces only"
-    if "another document" in message:
-        message = "a second document starts here; a spec file holds one"
+    if "could not find expected ':'" in said:  # noticed only where the next line begins
+        mark = error.context_mark or mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     return Problem(file, line, column, "", message)
 
@@ -149,7 +202,7 @@ class _PlainComposer(Composer):
         if event.anchor is not None:
             self.refused[id(node)] = "anchors and aliases are not used in specs; write the value out"
         elif event.ctag is not None:
-            self.refused[id(node)] = f"tags such as {event.ctag} are not used in specs"
+            self.refused[id(node)] = f"tags such as {_as_written(str(event.ctag))} are not used in specs"
         return node
 
 
@@ -209,11 +262,17 @@ class _Reading:
         text = str(node.value)
         if any("\ud800" <= character <= "\udfff" for character in text):
             self._complain(node, path, "half of a surrogate pair is not a character")
+        elif found := _CONTROL.search(text):
+            self._complain(node, path, f"the control character U+{ord(found[0]):04X} is no text")
         return text
 
     def _complain(self, node: Node, path: KeyPath, message: str) -> None:
         position = _position(node)
         self.problems.append(Problem(self.file, position.line, position.column, dotted(path), message))
+
+
+def _as_written(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!")
 
 
 def _position(node: Node) -> Position:

@@ -87,7 +87,7 @@ def _resolved(catalog: Catalog, suite: SuiteSpec, budget: str | None) -> Resolve
 
 def published_numbers(folder: Path, catalog: Catalog) -> tuple[tuple[Published, ...], tuple[Problem, ...]]:
     """Published numbers of a catalog and of one more folder that can be read, and what is wrong with the others."""
-    whole = Catalog([*catalog.folders, folder]) if folder.is_dir() else catalog
+    whole = catalog.beside([folder]) if folder.is_dir() else catalog
     found: list[Published] = []
     problems = [problem for problem in whole.unreadable if problem not in catalog.unreadable]
     try:

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ValidationError
 from bench.errors import Problem, SpecError, did_you_mean
 from bench.specs.document import Document, KeyPath
 
+_YES, _NO = {"yes", "on", "y", "true"}, {"no", "off", "n", "false"}
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -65,9 +68,21 @@ def _say(detail: Mapping[str, Any]) -> str:
         return f"{value!r} is not allowed{did_you_mean(str(value), expected)}"
     if detail["type"] == "string_pattern_mismatch" and context.get("pattern", "").startswith("^[a-z][a-z0-9_]*"):
         return f"{found!r} is not a name; expected lower-case letters, digits and underscores (snake_case)"
-    if isinstance(found, str | int | float | bool) and not isinstance(found, dict):
-        return f"{message} (found {found!r})"
+    if isinstance(found, str | int | float | bool):
+        return f"{message} (found {found!r}){_remedy(str(detail['type']), found)}"
     return message
+
+
+def _remedy(kind: str, found: str | float) -> str:
+    """The end of a message about a value that YAML reads as another type than was meant."""
+    if kind == "string_type" and not isinstance(found, str):
+        written = json.dumps(found)
+        return f'; put it in quotes: "{written}"'
+    if kind == "bool_type" and isinstance(found, str) and found.lower() in _YES | _NO:
+        return f"; write {'true' if found.lower() in _YES else 'false'}, without quotes"
+    if kind in ("int_type", "float_type") and isinstance(found, str) and _NUMBER.fullmatch(found):
+        return "; take the quotes away"
+    return ""
 
 
 def _path_in_file(loc: tuple[str | int, ...], document: Document, prefix: KeyPath) -> KeyPath:

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pydantic import ValidationError
 
 from bench.data.layouts import csv as layout
 from bench.data.layouts.csv import Options
 from bench.data.prepare import Preparation
 from bench.errors import DataError
+from bench.specs.components import read_options
 from bench.specs.dataset import SPLITS
 from bench.specs.task import TaskSpec
 
@@ -107,6 +109,72 @@ def test_line_endings_and_a_byte_order_mark_do_not_matter(tmp_path, ending, enco
         "image": ["images/x.png"],
         "value:kind": ["größe"],
     }
+
+
+# ------------------------------------------------------------------------------------------- several tables, lists
+
+
+def test_several_tables_are_read_one_after_another_and_name_the_split(tmp_path):
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/train.csv").write_text("file,kind\na,cat\nb,dog\n")
+    (tmp_path / "val.csv").write_text("note,kind,file\n-,dog,c\n")
+    options = Options(file=("lists/train.csv", "val.csv"), ending=".png")
+    assert layout.read(tmp_path, options, ["kind"]).rows.to_pydict() == {
+        "image": ["images/a.png", "images/b.png", "images/c.png"],
+        "split": ["train", "train", "val"],
+        "value:kind": ["cat", "dog", "dog"],
+    }
+    assert layout.label_files(tmp_path, options) == [tmp_path / "lists/train.csv", tmp_path / "val.csv"]
+    (tmp_path / "val.csv").unlink()
+    with pytest.raises(DataError, match=r"val\.csv is missing"):
+        layout.recognise(tmp_path, options)
+
+
+def test_a_column_names_the_split_of_several_tables_if_there_is_one(tmp_path):
+    for name, part in (("one", "x"), ("two", "y")):
+        (tmp_path / f"{name}.csv").write_text(f"file,part\n{name}.png,{part}\n")
+    found = layout.read(tmp_path, Options(file=("one.csv", "two.csv"), split="part"), []).rows
+    assert found["split"].to_pylist() == ["x", "y"]
+
+
+def test_cells_that_list_labels_are_offered_label_by_label(tmp_path):
+    write_text(tmp_path, "file,tags,a.b\n1,red; green,x\n2,blue,y\n3,,\n4,;,z\n5,green;red;green,\n")
+    rows = layout.read(tmp_path, Options(separator=";"), ["tags.red", "tags.green", "tags.blue", "a.b"]).rows
+    assert rows["value:tags.red"].to_pylist() == ["1", "0", "", "0", "1"]
+    assert rows["value:tags.green"].to_pylist() == ["1", "0", "", "0", "1"]
+    assert rows["value:tags.blue"].to_pylist() == ["0", "1", "", "0", "0"]
+    assert rows["value:a.b"].to_pylist() == ["x", "y", "", "z", ""]
+    with pytest.raises(DataError, match=r"no row has 'tags\.rad'"):
+        layout.read(tmp_path, Options(separator=";"), ["tags.rad"])
+    with pytest.raises(DataError, match=r"no column 'tag\.red'"):
+        layout.read(tmp_path, Options(separator=";"), ["tag.red"])
+    with pytest.raises(DataError, match=r"no column 'tags\.red'"):
+        layout.read(tmp_path, Options(), ["tags.red"])
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    marks=st.lists(st.sampled_from([("", ""), ("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]), min_size=1, max_size=6),
+    separator=st.sampled_from([";", "|", ", ", " and "]),
+)
+def test_lists_in_several_tables_are_read_back_as_written(tmp_path, marks, separator):
+    marks = [("1", "1"), *marks]
+    options = Options(file=("train.csv", "test.csv"), separator=separator, ending=".jpg")
+    table = table_of(
+        image=[f"images/{i}.jpg" for i in range(len(marks))],
+        split=["train" if i % 3 else "test" for i in range(len(marks))],
+        **{"value:tags.light red": [a for a, _ in marks], "value:tags.blue": [b for _, b in marks]},
+    )
+    layout.write(tmp_path, table, options)
+    found = layout.read(tmp_path, options, ["tags.light red", "tags.blue"]).rows
+    assert sorted(found.to_pylist(), key=str) == sorted(table.to_pylist(), key=str)
+
+
+@pytest.mark.parametrize("place", ["../labels.csv", "/etc/passwd", "a/../../b.csv", "a\x00.csv", "a\\b.csv", ""])
+def test_a_table_outside_the_copy_cannot_be_asked_for(place):
+    for options in ({"file": place}, {"file": [place]}, {"images": place}):
+        with pytest.raises(ValidationError, match="no path below the root of the copy"):
+            read_options(Options, options)
 
 
 # -------------------------------------------------------------------------------------------------- what is wrong

@@ -129,8 +129,25 @@ def test_an_entry_point_to_no_package_is_told_with_its_name(tmp_path, monkeypatc
     package(tmp_path, value)
     (tmp_path / "single_module.py").write_text("", "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UsageError, match=rf"the entry point lent = {value} \(bench.specs\) names no package"):
-        open_catalog()
+    told = f"the entry point lent = {value} (bench.specs) of the package 'lent-specs' 1.0 names no package"
+    assert open_catalog().names("suite")
+    (fault,) = open_catalog().faults
+    assert fault.startswith(told)
+    with pytest.raises(UnknownName, match="backbone 'lent' is unknown") as caught:
+        open_catalog().get(BackboneSpec, "lent")
+    assert told in caught.value.hint
+
+
+def test_a_name_of_a_package_that_is_taken_is_passed_over_and_told(tmp_path, monkeypatch):
+    package(tmp_path, "lent_specs")
+    file = net(tmp_path / "lent_specs", "resnet_micro", file="backbones/taken.yaml")
+    monkeypatch.syspath_prepend(tmp_path)
+    catalog = open_catalog()
+    assert catalog.get(BackboneSpec, "resnet_micro").timm == "test_resnet"
+    assert catalog.entry("backbone", "resnet_micro").file.name == "resnet_micro.yaml"
+    assert catalog.get(BackboneSpec, "lent").timm == "test_resnet"
+    (fault,) = catalog.faults
+    assert fault.startswith(f"{file}:2:7: name: backbone 'resnet_micro' is already defined in ")
 
 
 # ---- names ----

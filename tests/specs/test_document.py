@@ -117,19 +117,33 @@ def test_the_same_key_in_two_mappings_is_fine():
         ("a:\n\tb: 1\n", "2:1", "a tab is used for indentation"),
         ("a:\n  b: 1\n\tc: 2\n", "3:1", "a tab is used for indentation"),
         ("\ta: 1\n", "1:1", "a tab is used for indentation"),
-        ("a:\n  b: 1\n c: 2\n", "3:2", "block end"),
+        ("a:\n  b: 1\n c: 2\n", "3:2", "does not belong to what begins in line 1"),
         ("a: 1\n  b: 2\n", "2:4", "not allowed here"),
         ("a: b: c\n", "1:5", "not allowed here"),
-        ("a: [1, 2\n", "2:1", "expected ',' or ']'"),
-        ("a: 'x\n", "2:1", "end of stream"),
-        ("a: @x\n", "1:4", "cannot start any token"),
+        ("a: [1, 2\n", "2:1", "what opens in line 1 is not closed"),
+        ("a: 'x\n", "2:1", "the quote that opens in line 1 is not closed"),
+        ("a: @x\n", "1:4", "must be in quotes"),
         ('a: "\\q"\n', "1:6", "escape"),
         ('a: "\\U00110000"\n', "1:1", "not readable as YAML"),
         ('a: 1\nb: "\\ud800"\n', "2:4", "surrogate"),
         ('a: 1\n"\\ud800": 1\n', "2:1", "surrogate"),
-        ("a: \x00\n", "1:1", "not readable as YAML"),
+        ("a: \x00\n", "1:4", "the control character U+0000 is no text"),
         ("a: 1\n---\nb: 2\n", "2:1", "a second document"),
         ("a: 1\n---\n", "2:1", "a second document"),
+        ("a: 1\r\nb: \x1b[31m\n", "2:4", "the control character U+001B is no text"),
+        ('a: 1\nb: "x\\0"\n', "2:4", "the control character U+0000 is no text"),
+        ('a: 1\n"\\e[2J": 1\n', "2:1", "the control character U+001B is no text"),
+        ("kind:task\nname: x\n", "2:5", "a blank is missing after a colon"),
+        ("kind: x\nlabels:\n-a\n-b\n", "3:1", "with a blank after the colon or the dash"),
+        ("title: 'it's'\n", "1:12", "quotes of the other kind"),
+        ("a:\n  - b: 1\n    c: 2\n   d: 3\n", "4:4", "does not belong to what begins in line 2"),
+        ("a: {b: 1\nc: 2\n", "2:2", "what opens in line 1 is not closed"),
+        ("a: 1\nb: 'x\nc: 2\n", "4:1", "the quote that opens in line 2 is not closed"),
+        ('a: "C:\\data"\n', "1:8", "use single quotes, or write two"),
+        ("a: *\n", "1:5", "anchors and aliases are not used in specs"),
+        ("a: & b\n", "1:5", "anchors and aliases are not used in specs"),
+        ("kind:\u00a0task\n", "1:1", "with a blank after each colon"),
+        ("kind = 'task'\n", "1:1", "expected a mapping"),
         ("", "1:1", "expected a mapping"),
         ("# only a comment\n", "1:1", "expected a mapping"),
         ("---\n", "1:1", "expected a mapping"),
@@ -253,12 +267,21 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
     assert document.keys["kind",] == Position(1, 1)
 
 
-@pytest.mark.parametrize(
-    ("content", "byte"), [(b"a: \xff\n", 3), ("ü: 1\n".encode("latin-1"), 0), (b"\xff\xfea\x00", 0)]
-)
+@pytest.mark.parametrize(("content", "byte"), [(b"a: \xff\n", 3), ("ü: 1\n".encode("latin-1"), 0)])
 def test_other_encodings_are_refused(tmp_path, content, byte):
     file = in_file(tmp_path, content)
-    assert file_problem(file) == f"{file}:1:1: not UTF-8 text (byte {byte})"
+    assert file_problem(file) == f"{file}:1:1: not UTF-8 text (byte {byte}); save it as UTF-8"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_wide_encodings_are_told_by_name(tmp_path, encoding):
+    file = in_file(tmp_path, "kind: task\n".encode(encoding))
+    assert file_problem(file) == f"{file}:1:1: UTF-16 or UTF-32 text; save it as UTF-8"
+
+
+def test_a_tag_is_told_as_it_is_written():
+    (problem,) = problems_of("a: !!python/object/apply:os.system [ls]\n")
+    assert problem == "spec.yaml:1:4: a: tags such as !!python/object/apply:os.system are not used in specs"
 
 
 def test_a_file_as_large_as_allowed_is_read_and_a_larger_one_is_not(tmp_path):

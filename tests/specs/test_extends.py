@@ -73,9 +73,13 @@ def test_a_chain_reads_the_copy_at_its_end(specs):
 
 def test_problems_are_told_where_they_stand(specs):
     specs.write("half", extending(more="domain: 3\n"))
-    assert specs.problems("half") == ["half.yaml:5:9: domain: should be a valid string (found 3)"]
+    assert specs.problems("half") == [
+        'half.yaml:5:9: domain: should be a valid string (found 3); put it in quotes: "3"'
+    ]
     specs.write("pets", BASE.replace("domain: animals", "domain: 3")).write("half", extending())
-    assert specs.problems("half") == ["pets.yaml:5:9: domain: should be a valid string (found 3)"]
+    assert specs.problems("half") == [
+        'pets.yaml:5:9: domain: should be a valid string (found 3); put it in quotes: "3"'
+    ]
     specs.write("pets", BASE.replace("c: test", "c: tset"))
     assert specs.problems("half")[0].startswith("pets.yaml:10:42: splits.official.c: 'tset' is not allowed")
     specs.write("pets", BASE).write("half", extending(more="colour: red\n"))

@@ -14,12 +14,16 @@ A layout module holds
 - `write(root, rows, options, variant)`: a small fixture of that variant with `rows` as `read` gives them, with the
   quirks of the real files that its module's docstring lists, so that reading is tested against files.
 
+A layout for anybody's data also holds `named(rows, options) -> pa.Table`: made-up rows (split, group, values) with the
+names, and places, of images that such a copy would have, so that a spec can be tried before there is a copy.
+
 What a reader owes: labels are never guessed. A row that is malformed in a way the literature knows is skipped by name
 or mended as documented; anything else is a `DataError` with file and line. No file outside `root` is read, whatever
 lists and links say.
 
 `_files.py` has what all readers share, `_folders.py` and `_frames.py` what several do where every image has a file of
-labels or a number of its own, `_places.py` what they do with boxes and points; `_matlab.py` reads MATLAB files.
+labels or a number of its own, `_places.py` what they do with boxes and points; `_matlab.py` reads MATLAB files,
+`_parquet.py` Parquet files.
 """
 
 HOLDS = ("Options", "VARIANTS", "columns", "recognise", "label_files", "read", "write")

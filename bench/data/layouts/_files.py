@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import csv
 import os
+import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
+from bench.data.reading import Skipped
 from bench.errors import DataError, did_you_mean, is_infrastructure
 
 MAX_LINE = 1 << 20
 """Characters in one line of a label file; more means that it is no such file."""
 OUTSIDE = "path leads out of the copy"
 """Why rows are skipped whose path is not relative (see `is_relative_name`)."""
+_ODD_PATH = r"(^|/)\.{1,2}(/|$)|//"
+"""A path that may be spelt otherwise: each image has one name."""
 
 
 def inside(root: Path, name: str) -> Path | None:
@@ -27,6 +36,16 @@ def inside(root: Path, name: str) -> Path | None:
         return path if path.resolve().is_relative_to(root.resolve()) else None
     except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file can have
         return None
+
+
+def _below(path: str) -> str:
+    if not is_relative_name(path):
+        raise PydanticCustomError("path", "'{path}' is no path below the root of the copy", {"path": path})
+    return path
+
+
+PathInCopy = Annotated[str, AfterValidator(_below)]
+"""An option of a layout: a path below the root of the copy, `.` for the root itself."""
 
 
 def held(root: Path, name: str) -> Path:
@@ -48,6 +67,21 @@ def is_relative_name(name: str) -> bool:
     if not name or "\x00" in name or "\\" in name or len(name) > 4096:
         return False
     return name[0] != "/" and (".." not in name or ".." not in name.split("/"))
+
+
+def paths_inside(given: pa.ChunkedArray, folder: str, skipped: Skipped) -> pa.ChunkedArray:
+    """Paths of images from the root, of paths from `folder` (`.`: the root); null and skipped where one climbs out."""
+    names = given if folder == "." else pc.binary_join_element_wise(folder, given, "/")
+    if not pc.any(pc.match_substring_regex(names, _ODD_PATH)).as_py():
+        return names
+    found: list[str | None] = []
+    for name in names.to_pylist():
+        path = posixpath.normpath(name).lstrip("/")
+        outside = path.startswith("..")
+        found.append(None if outside else path)
+        if outside:
+            skipped.add(OUTSIDE, name)
+    return pa.chunked_array([pa.array(found, pa.string())])
 
 
 def first_present(root: Path, names: Sequence[str], what: str) -> Path:
@@ -163,6 +197,13 @@ def whole_number(text: str, where: str, *, low: int, high: int) -> int:
     if number != number or number != round(number, 0) or not low <= number <= high:
         raise DataError(f"{where}: expected a whole number from {low} to {high}, found '{text[:40]}'")
     return int(number)
+
+
+def numbered_images(rows: pa.Table, folder: str, ending: str = ".jpg") -> pa.Table:
+    """Made-up rows with `image`: numbered files under `folder`."""
+    start = "" if folder == "." else f"{folder}/"
+    images = pa.array([f"{start}{number:04d}{ending}" for number in range(rows.num_rows)], pa.string())
+    return rows.add_column(0, "image", images)
 
 
 def colour_of(name: str) -> tuple[int, int, int]:

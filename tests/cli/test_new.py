@@ -1,0 +1,321 @@
+"""bench new: what is written validates at once, nothing is written over, and nothing is injected by what is given."""
+
+from __future__ import annotations
+
+import csv
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from bench.cli.writing import NAME, rendered, snake_case
+from bench.data.layouts import hub
+from bench.data.layouts._files import write_picture
+
+from ..conftest import clean_environment
+from ..layouts.test_hub import EXAMPLE
+
+ABOUT = ("--licence", "CC0", "--home-page", "https://example.org/", "--citation", "none")
+
+
+def spec(folder, name):
+    return YAML(typ="safe", pure=True).load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def valid(bench, folder="made"):
+    done = bench("validate", folder)
+    assert done.code == 0, done.err
+    return done
+
+
+NEW = {
+    "task": ("--type", "multilabel", "--label", "sun", "--label", "no", "--label", "a: b # c"),
+    "dataset": ("--layout", "csv", *ABOUT),
+    "relatedness": ("--first-task", "expression", "--second-task", "action_units"),
+    "method": (
+        "--term",
+        "supervised",
+        "--term",
+        "distribution_matching",
+        "--labels",
+        "co_annotation",
+        "--balancer",
+        "dwa",
+    ),
+    "backbone": ("--timm", "test_vit"),
+    "budget": ("--steps", "7", "--batch", "4"),
+    "suite": ("--dataset", "tiny_faces", "--dataset", "tiny_units", "--backbone", "tiny_net"),
+}
+
+
+@pytest.mark.parametrize("kind", NEW)
+def test_every_kind_validates_as_it_is_written_and_is_never_written_over(world, bench, kind):
+    done = bench("new", kind, "fresh", *NEW[kind], "--out", "made")
+    assert done.code == 0, done.err
+    file = world.root / "made" / "fresh.yaml"
+    assert "written: made/fresh.yaml\n" in done.out and "next: bench validate made" in done.out
+    assert spec(file.parent, "fresh")["kind"] == kind
+    assert "# " in file.read_text()
+    valid(bench)
+    before = {f: f.read_bytes() for f in file.parent.iterdir()}
+    again = bench("new", kind, "fresh", *NEW[kind], "--out", "made")
+    assert again.code == 2
+    assert "made/fresh.yaml is there already" in again.err
+    elsewhere = bench("new", kind, "fresh", *NEW[kind], "--specs", "made", "--out", "other")
+    assert elsewhere.code == 2
+    assert f"{kind} 'fresh' is already defined" in elsewhere.err
+    assert {f: f.read_bytes() for f in file.parent.iterdir()} == before
+    assert not (world.root / "other").exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "/etc/x", "A", "1a", "a b", "a" * 65, "", ".", "a\nb", "a.yaml", "ä"])
+@pytest.mark.parametrize("kind", ["backbone", "dataset"])
+def test_a_name_that_is_none_is_refused_with_the_rule(world, bench, kind, name):
+    done = bench("new", kind, name, *NEW[kind], "--out", "made")
+    assert done.code == 2
+    assert "is not a name for a spec" in done.err and "snake_case" in done.err
+    assert not (world.root / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("task", "x", "--label", "one", "--type", "multiclass"),
+            "labels: a multiclass task needs at least two labels",
+        ),
+        (("task", "x", "--label", "a", "--label", "b", "--metric", "acuracy"), "did you mean 'accuracy'"),
+        (("backbone", "x", "--timm", "restnet18"), "timm model 'restnet18' is unknown"),
+        (("method", "x", "--term", "supervized"), "did you mean 'supervised'"),
+        (("method", "x", "--type", "single", "--balancer", "dwa"), "nothing to balance"),
+        (("suite", "x", "--dataset", "tiny_face"), "did you mean 'tiny_faces'"),
+        (("suite", "x", "--dataset", "tiny_faces", "--method", "multi_task"), "exactly one single-task method"),
+        (("relatedness", "x", "--first-task", "expression", "--second-task", "expression"), "not related to itself"),
+        (("relatedness", "x", "--first-task", "expression"), "--second-task is needed"),
+        (("dataset", "x", "--layout", "csv", "--home-page", "example.org"), "home_page: "),
+        (("dataset", "x"), "--from or --layout is needed"),
+        (("dataset", "x", "--from", "nowhere"), "there is no file or folder nowhere"),
+        (("task", "x"), "--label is needed"),
+    ],
+)
+def test_what_would_not_be_valid_is_not_written(world, bench, arguments, said):
+    done = bench("new", *arguments, "--out", "made")
+    assert done.code == 2, done.out
+    assert said in done.err
+    assert "/tmp" not in done.err.replace(str(world.root), "")
+    assert not (world.root / "made").exists()
+
+
+def test_what_steers_a_terminal_is_no_title(world, bench):
+    done = bench("new", "backbone", "x", "--timm", "test_vit", "--title", "\x1b[31mred", "--out", "made")
+    assert done.code == 2
+    assert "title: the control character U+001B is no text" in done.err and "\x1b[31m" not in done.err
+    assert not (world.root / "made").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(world, bench):
+    (world.root / "made").write_text("a file")
+    done = bench("new", "backbone", "x", "--timm", "test_vit", "--out", "made")
+    assert done.code == 2
+    assert "cannot be written" in done.err
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t"), min_size=1, max_size=30))
+def test_any_text_stands_in_yaml_as_what_it_is(text):
+    from bench.specs.document import parse_document
+
+    made = parse_document(rendered("backbone.yaml", name="x", title=text, family=text, timm="x"), Path("x.yaml"))
+    assert (made.data["title"], made.data["family"]) == (text, text)
+
+
+@given(text=st.text(max_size=80))
+def test_any_text_gives_a_name(text):
+    assert NAME.fullmatch(snake_case(text))
+
+
+# ---- from files ----
+
+
+@pytest.fixture
+def garments(world):
+    """Photographs with a table of all kinds of columns."""
+    root, rows = world.root / "garments", []
+    for i in range(48):
+        write_picture(root / "pictures" / f"{i:03d}.jpg")
+        rows.append(
+            {
+                "name": f"{i:03d}",
+                "part": ("train", "train", "val", "test")[i % 4],
+                "person": f"p{i // 4}",
+                "kind": ("hat", "dress", "")[i % 3],
+                "colours": ("red; green", "blue", "red", "")[i % 4],
+                "big": str(i % 2),
+                "new": str(i // 2 % 2),
+                "note": f"note {i}",
+            }
+        )
+    with (root / "list.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), delimiter=";")
+        writer.writeheader()
+        writer.writerows(rows)
+    return root
+
+
+@pytest.mark.usefixtures("garments")
+def test_a_table_is_read_as_proposed(world, bench):
+    done = bench("new", "dataset", "garments", "--from", "garments", *ABOUT, "--out", "made")
+    assert done.code == 0, done.err
+    made = spec(world.root / "made", "garments")
+    assert made["layout"] == {
+        "name": "csv",
+        "file": "list.csv",
+        "delimiter": ";",
+        "images": "pictures",
+        "image": "name",
+        "ending": ".jpg",
+        "split": "part",
+        "group": "person",
+        "separator": ";",
+    }
+    assert made["splits"] == {"official": {"test": "test", "train": "train", "val": "validation"}}
+    assert made["tasks"]["garments_kind"] == {"column": "kind"}
+    assert made["tasks"]["garments_colours"]["columns"] == {c: f"colours.{c}" for c in ("blue", "green", "red")}
+    assert made["tasks"]["garments_attributes"]["codes"] == {"0": "absent", "1": "present"}
+    assert "column 'note' is left out" in (world.root / "made" / "garments.yaml").read_text()
+    valid(bench)
+    assert bench("data", "add", "garments", "garments", "--specs", "made").code == 0
+    prepared = bench("data", "prepare", "garments", "--specs", "made", "--size", "16")
+    assert prepared.code == 0, prepared.err
+
+
+@pytest.mark.usefixtures("garments")
+def test_a_column_may_be_about_a_task_that_there_is(world, bench):
+    bench("new", "task", "headgear", "--type", "multiclass", "--label", "Dress", "--label", "Hat", "--out", "made")
+    start = ("new", "dataset", "garments", "--from", "garments", *ABOUT, "--specs", "made", "--out", "made")
+    done = bench(*start, "--task", "kind=headgear")
+    assert done.code == 0, done.err
+    assert spec(world.root / "made", "garments")["tasks"]["headgear"] == {
+        "column": "kind",
+        "codes": {"dress": "Dress", "hat": "Hat"},
+    }
+    assert not (world.root / "made" / "garments_kind.yaml").exists()
+    wrong = bench(*start, "--task", "kind=expression")
+    assert wrong.code == 2 and "column 'kind' holds 'dress'" in wrong.err
+    wrong = bench(*start, "--task", "knd=headgear")
+    assert wrong.code == 2 and "did you mean 'kind'" in wrong.err
+
+
+def test_folders_are_read_as_proposed(world, bench):
+    for split in ("train", "valid"):
+        for i in range(6):
+            write_picture(world.root / f"pets/pictures/{split}/{'cat' if i % 2 else 'dog'}/{i}.png")
+    done = bench("new", "dataset", "pets", "--from", "pets", *ABOUT, "--out", "made")
+    assert done.code == 0, done.err
+    made = spec(world.root / "made", "pets")
+    assert made["layout"] == {"name": "image_folder", "images": "pictures", "levels": ["split", "class"]}
+    assert made["splits"] == {"official": {"train": "train", "valid": "test"}, "carve_validation": 0.1}
+    valid(bench)
+
+
+def test_parquet_is_read_as_proposed(world, bench):
+    hub.write(world.root / "repo", EXAMPLE, hub.Options())
+    done = bench("new", "dataset", "pets", "--from", "repo", *ABOUT, "--out", "made")
+    assert done.code == 0, done.err
+    made = spec(world.root / "made", "pets")
+    assert made["layout"] == {"name": "parquet", "image": "image"}
+    assert made["tasks"] == {"pets_label": {"column": "label"}}
+    valid(bench)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "has no columns"),
+        ("file,kind\n", "has no rows"),
+        ("x,kind\n1,a\n2,b\n", "name the column of images by --image"),
+        ("file,kind\na.jpg,1\nb.jpg,2\n", "no column looks like labels"),
+        ("file,file\na.jpg,1\n", "stands twice in the header"),
+    ],
+)
+def test_a_table_that_says_nothing_is_refused(world, bench, content, said):
+    (world.root / "odd").mkdir()
+    (world.root / "odd" / "labels.csv").write_text(content)
+    done = bench("new", "dataset", "odd", "--from", "odd", *ABOUT, "--out", "made")
+    assert done.code == 2
+    assert said in done.err
+    assert not (world.root / "made").exists()
+
+
+def test_what_stands_in_files_cannot_change_the_spec(world, bench):
+    root = world.root / "evil"
+    labels = ["a: b\nkind: suite", '- "x"', "{{ 7 * 7 }}", "!!python/object:x", "&a", "*a", "yes", "'", "#", "a\u2028b"]
+    labels = [label.replace("\n", " ") for label in labels]
+    rows = [{"file": f"{i}.jpg", "x: y #": labels[i % len(labels)]} for i in range(4 * len(labels))]
+    for row in rows:
+        write_picture(root / row["file"])
+    with (root / "labels.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    title = "T\nkind: suite\n# {{ 1 }}"
+    done = bench("new", "dataset", "evil", "--from", "evil", "--title", title, *ABOUT, "--out", "made")
+    assert done.code == 0, done.err
+    made = spec(world.root / "made", "evil")
+    assert (made["kind"], made["title"]) == ("dataset", title)
+    (name,) = made["tasks"]
+    assert set(spec(world.root / "made", name)["labels"]) == set(labels)
+    valid(bench)
+
+
+# ---- a layout of its own ----
+
+
+def test_a_custom_layout_comes_with_a_test_that_passes_and_is_found_once_installed(world, bench):
+    title = 'Rocks """ and \\ "stones"'
+    done = bench("new", "dataset", "rocks", "--layout", "custom", "--title", title, *ABOUT, "--out", "rocks")
+    assert done.code == 0, done.err
+    folder, site = world.root / "rocks", world.root / "site"
+    install = ["install", "-q", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(site), str(folder)]
+    environment = clean_environment() | {"PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    for command in (["pip", *install], ["pytest", "-q", "-p", "no:cacheprovider", str(folder)]):
+        ran = subprocess.run(
+            [sys.executable, "-m", *command],
+            env=environment,
+            cwd=world.root,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    world.environment["PYTHONPATH"] = environment["PYTHONPATH"]
+    checked = world.run("validate", "dataset/rocks")
+    assert checked.code == 0, checked.err
+
+
+def test_a_custom_layout_may_not_be_called_as_one_that_there_is(world, bench):
+    done = bench("new", "dataset", "csv", "--layout", "custom", *ABOUT, "--out", "made")
+    assert done.code == 2
+    assert "there is a layout 'csv' already" in done.err
+    assert not (world.root / "made").exists()
+
+
+# ---- on a terminal ----
+
+
+def test_on_a_terminal_it_asks_for_what_is_not_given(world):
+    ours, theirs = pty.openpty()
+    process = world.process("new", "task", "weather", "--out", "made", stdin=theirs)
+    os.close(theirs)
+    os.write(ours, b"multiclass\nsun, rain\n")
+    out, err = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == 0, err
+    assert "Labels, with commas between them" in out + err
+    assert spec(world.root / "made", "weather")["labels"] == ["sun", "rain"]

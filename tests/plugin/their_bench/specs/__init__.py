@@ -1,0 +1,1 @@
+"""Specs; bench looks for YAML files here and imports nothing."""
