@@ -32,7 +32,7 @@ def test_the_example_of_own_data_runs_as_printed(world, bench):
     for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)):
         (specs / f"{number}.yaml").write_text(block, encoding="utf-8")
 
-    checked = bench("validate", "my_specs")
+    checked = bench("validate", "my_specs", "--no-conformance")
     assert (checked.code, checked.out) == (0, "5 specs checked, 0 problems\n"), checked.err
     assert bench("data", "add", "garments", "garments", "--specs", "my_specs").code == 0
     done = bench("run", "--suite", "wardrobe", "--specs", "my_specs", "--limit", "12")

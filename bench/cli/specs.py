@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -204,22 +205,23 @@ def validate(
         list[str] | None, typer.Argument(help="Names of specs, YAML files or folders; left out: everything.")
     ] = None,
     conformance: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--conformance",
-            help="Also try data sets and suites: made-up images, a few steps of training (seconds each).",
+            "--conformance/--no-conformance",
+            help="Also try data sets and suites: made-up images, a few steps of training (seconds each). Unless "
+            "said, those given by path are tried, those by name are not.",
         ),
-    ] = False,
+    ] = None,
     specs: Specs = None,
     json: AsJson = False,
 ) -> None:
     """Check specs and everything that a run of them would use; all problems at once, with their places.
 
-    With --conformance also whether codes map to labels, splits divide no group, metrics are finite after a few steps
-    on made-up images, and licence, home page and citation are stated. In a GitHub workflow each problem is annotated
-    at its line.
+    Data sets and suites given by path are also tried: whether codes map to labels, splits divide no group, metrics are
+    finite after a few steps on made-up images, and licence, home page and citation are stated. In a GitHub workflow
+    each problem is annotated at its line.
 
-    Example: bench validate faces
+    Example: bench validate my_specs
     """
     named = targets or []
     paths = [Path(target) for target in named if Path(target).exists()]
@@ -233,34 +235,39 @@ def validate(
             raise UsageError(f"{path} holds no spec", hint="give a .yaml file, or a folder with such files")
     chosen = _chosen(catalog, [t for t in named if Path(t) not in paths], paths, everything=not named)
     problems = sorted(set(_problems(catalog, chosen, paths if named else None)))
-    trials = _trials(catalog, chosen, problems) if conformance else []
+    to_try = [e for e in chosen if conformance or (conformance is None and _is_under(e.file, paths))]
+    trials = []
+    for trial in _trials(catalog, to_try, problems):
+        trials.append(trial)
+        if not json:
+            said = f"tried on {trial.by}" if trial.by else f"not tried: {trial.why}"
+            output().print(f"{trial.kind} {trial.name}: {escape(said)}", highlight=False, soft_wrap=True)
     problems = sorted({*problems, *(problem for trial in trials for problem in trial.problems)})
     if json:
-        print_json({"checked": chosen, "problems": problems} | ({"tried": trials} if conformance else {}))
+        print_json({"checked": chosen, "problems": problems, "tried": trials})
     else:
-        for problem in problems:
-            errors().print(str(problem), highlight=False, markup=False, soft_wrap=True)
-        if os.environ.get("GITHUB_ACTIONS") == "true":
-            for problem in problems:
-                errors().print(_annotation(problem), highlight=False, markup=False, soft_wrap=True)
-        for trial in trials:
-            line = f"{trial.kind} {trial.name}: tried on {trial.by}" if trial.by else f"not tried: {trial.why}"
-            shown = line if trial.by else f"{trial.kind} {trial.name} is {line}"
-            output().print(escape(shown), highlight=False, soft_wrap=True)
+        _print_problems(problems)
         output().print(f"{len(chosen)} specs checked, {len(problems)} problems", highlight=False)
     if problems:
         raise typer.Exit(SpecError.exit_code)
 
 
-def _trials(catalog: Catalog, chosen: list[Entry], problems: list[Problem]) -> list[Trial]:
-    """Trials of the data sets and suites that are right as specs."""
+def _print_problems(problems: list[Problem]) -> None:
+    for problem in problems:
+        errors().print(str(problem), highlight=False, markup=False, soft_wrap=True)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for problem in problems:
+            errors().print(_annotation(problem), highlight=False, markup=False, soft_wrap=True)
+
+
+def _trials(catalog: Catalog, chosen: list[Entry], problems: list[Problem]) -> Iterator[Trial]:
+    """Trials of the data sets and suites that are right as specs, each as it ends."""
     from bench.runs.check import validate_spec
     from bench.runs.conformance import try_dataset, try_suite
     from bench.specs.dataset import DatasetSpec
     from bench.specs.suite import SuiteSpec
 
     wrong = {problem.file for problem in problems}
-    trials: list[Trial] = []
     for entry in chosen:
         if entry.kind not in ("dataset", "suite") or entry.file in wrong:
             continue
@@ -268,10 +275,9 @@ def _trials(catalog: Catalog, chosen: list[Entry], problems: list[Problem]) -> l
         if validate_spec(catalog, spec):
             continue  # something that it names is wrong, and told
         if isinstance(spec, DatasetSpec):
-            trials.append(try_dataset(catalog, spec))
+            yield try_dataset(catalog, spec)
         elif isinstance(spec, SuiteSpec):
-            trials.append(try_suite(catalog, spec))
-    return trials
+            yield try_suite(catalog, spec)
 
 
 def _annotation(problem: Problem) -> str:

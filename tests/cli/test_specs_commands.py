@@ -275,7 +275,7 @@ def test_validate_problems_as_json(world, bench):
     ],
 )
 def test_validate_paths_and_names(bench, targets, count):
-    done = bench("validate", *targets)
+    done = bench("validate", *targets, "--no-conformance")
     assert (done.code, done.err) == (0, "")
     assert done.out == f"{count} specs checked, 0 problems\n"
 
@@ -308,8 +308,8 @@ def test_validate_tells_of_unreadable_files_among_those_meant_only(world, bench)
 def test_validate_through_a_link(world, bench):
     (world.root / "link.yaml").symlink_to(world.specs / "tiny.yaml")
     (world.root / "link").symlink_to(world.specs)
-    assert bench("validate", "link.yaml").out == "1 specs checked, 0 problems\n"
-    assert bench("validate", "link").out == "5 specs checked, 0 problems\n"
+    assert bench("validate", "link.yaml", "--no-conformance").out == "1 specs checked, 0 problems\n"
+    assert bench("validate", "link", "--no-conformance").out == "5 specs checked, 0 problems\n"
 
 
 @pytest.mark.parametrize("target", ["absent.yaml", "absent/", "absent"])

@@ -138,11 +138,11 @@ def test_a_column_names_the_split_of_several_tables_if_there_is_one(tmp_path):
 
 
 def test_cells_that_list_labels_are_offered_label_by_label(tmp_path):
-    write_text(tmp_path, "file,tags,a.b\n1,red; green,x\n2,blue,y\n3,,\n4,;,z\n5,green;red;green,\n")
-    rows = layout.read(tmp_path, Options(separator=";"), ["tags.red", "tags.green", "tags.blue", "a.b"]).rows
+    write_text(tmp_path, "file,tags,a.b\n1,red; green,x\n2,dark red,y\n3,,\n4,;,z\n5,green;red;green,\n")
+    rows = layout.read(tmp_path, Options(separator=";"), ["tags.red", "tags.green", "tags.dark red", "a.b"]).rows
     assert rows["value:tags.red"].to_pylist() == ["1", "0", "", "0", "1"]
     assert rows["value:tags.green"].to_pylist() == ["1", "0", "", "0", "1"]
-    assert rows["value:tags.blue"].to_pylist() == ["0", "1", "", "0", "0"]
+    assert rows["value:tags.dark red"].to_pylist() == ["0", "1", "", "0", "0"]
     assert rows["value:a.b"].to_pylist() == ["x", "y", "", "z", ""]
     with pytest.raises(DataError, match=r"no row has 'tags\.rad'"):
         layout.read(tmp_path, Options(separator=";"), ["tags.rad"])

@@ -108,13 +108,14 @@ def pets(world):
 
 
 def test_a_right_spec_is_tried_and_scored(pets, bench):
-    done = bench("validate", "specs/pets.yaml", "--conformance", "--json")
+    done = bench("validate", "specs/pets.yaml", "--json")
     assert done.code == 0, done.err
     (trial,) = done.json["tried"]
     assert (trial["name"], trial["by"], trial["problems"]) == ("pets", "a made-up copy", [])
     assert trial["scores"].keys() == {"pets/pet/macro_f1/single_task"}
     assert not (pets.results).exists() and not pets.cache.exists()
-    assert "tried" not in bench("validate", "specs/pets.yaml", "--json").json
+    for static in (["pets"], ["specs/pets.yaml", "--no-conformance"]):
+        assert bench("validate", *static, "--json").json["tried"] == []
 
 
 def test_a_suite_is_tried_with_all_its_methods(world, bench):
@@ -157,8 +158,8 @@ def untrained(monkeypatch):
 )
 def test_what_is_not_stated_and_what_leaks_is_told_with_its_place(pets, bench, old, new, said):
     pets.change("pets", old, new)
-    assert bench("validate", "specs/pets.yaml").code == 0
-    done = bench("validate", "specs/pets.yaml", "--conformance")
+    assert bench("validate", "pets").code == 0
+    done = bench("validate", "specs/pets.yaml")
     assert done.code == 2
     assert said in done.err
     assert "1 problems" in done.out
@@ -168,7 +169,7 @@ def test_what_is_not_stated_and_what_leaks_is_told_with_its_place(pets, bench, o
 def test_that_images_are_divided_may_be_the_protocol(pets, bench):
     shares = "shares: {train: 0.5, validation: 0.25, test: 0.25}\n  by: image"
     pets.change("pets", "official: {a: train, b: validation, c: test}", shares)
-    assert bench("validate", "specs/pets.yaml", "--conformance").code == 0
+    assert bench("validate", "specs/pets.yaml").code == 0
 
 
 @pytest.mark.usefixtures("untrained")
@@ -178,10 +179,10 @@ def test_a_copy_that_is_there_is_read(pets, bench, monkeypatch):
     rows = [f"{i}.jpg,{'abc'[i % 3]},{'ann' if i < 9 else i},{'bird' if i == 7 else 'cat'}" for i in range(12)]
     (root / "labels.csv").write_text("\n".join(["file,part,owner,kind", *rows, ""]))
     monkeypatch.setenv("BENCH_DATA", str(pets.root / "data"))
-    done = bench("validate", "specs/pets.yaml", "--conformance")
+    done = bench("validate", "specs/pets.yaml")
     assert done.code == 2 and "column 'kind', row 8" in done.err and "'bird' has no meaning" in done.err
     (root / "labels.csv").write_text((root / "labels.csv").read_text().replace("bird", "dog"))
-    done = bench("validate", "specs/pets.yaml", "--conformance")
+    done = bench("validate", "specs/pets.yaml")
     assert done.code == 2 and "groups stand in several splits" in done.err
 
 
@@ -189,10 +190,10 @@ def test_a_copy_that_is_there_is_read(pets, bench, monkeypatch):
 def test_problems_of_trials_are_annotated_and_wrong_specs_are_not_tried(pets, bench, monkeypatch):
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     pets.change("pets", "citation: none", "citation: 50%")
-    done = bench("validate", "specs/pets.yaml", "--conformance")
+    done = bench("validate", "specs/pets.yaml")
     assert "::error file=" in done.err and "line=11,col=11" in done.err and "50%25" not in done.out
     pets.change("pets", "column: kind", "colum: kind")
-    done = bench("validate", "specs/pets.yaml", "--conformance")
+    done = bench("validate", "specs/pets.yaml")
     assert "unknown key 'colum'" in done.err and "tried" not in done.out
 
 
@@ -200,9 +201,9 @@ def test_problems_of_trials_are_annotated_and_wrong_specs_are_not_tried(pets, be
 def test_what_cannot_be_tried_is_said(pets, bench):
     pets.change("pets", "{name: csv, split: part, group: owner}", "{name: affectnet}")
     pets.change("pets", "column: kind", "column: expression")
-    done = bench("validate", "specs/pets.yaml", "--conformance")
-    assert "dataset pets is not tried: it has no stand-in" in done.out, done.err
-    assert bench("validate", "suite/paper", "--conformance").out.startswith("suite paper is not tried: ")
+    done = bench("validate", "specs/pets.yaml")
+    assert "dataset pets: not tried: it has no stand-in" in done.out, done.err
+    assert bench("validate", "suite/paper", "--conformance").out.startswith("suite paper: not tried: ")
 
 
 @pytest.mark.parametrize(
@@ -219,6 +220,6 @@ def test_a_training_that_fails_is_a_problem_of_the_spec(pets, bench, monkeypatch
     program.chmod(0o755)
     monkeypatch.setattr("bench.runs.conformance.sys.executable", str(program))
     monkeypatch.setattr("bench.runs.conformance.TIMEOUT", 1)
-    done = bench("validate", "specs/pets.yaml", "--conformance", "--json")
+    done = bench("validate", "specs/pets.yaml", "--json")
     assert done.code == 2
     assert [problem["message"] for problem in done.json["problems"]] == [said]
