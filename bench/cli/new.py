@@ -82,13 +82,13 @@ def dataset(
 ) -> None:
     """Write a data set, and its tasks unless there are such; with --from as its files suggest.
 
-    Example: bench new dataset garments --layout csv --licence CC0 --home-page https://example.org/ --citation none
+    Example: bench new dataset garments --layout csv --licence CC0 --home-page https://www.w3.org/ --citation none
     """
     checked_name(name)
     checked_name(domain)
     title = title or _asked(None, "--title", "Title", name.replace("_", " ").capitalize())
-    licence = _asked(licence, "--licence", "Licence", "unknown: look it up")
-    home_page = _asked(home_page, "--home-page", "Home page", "https://example.org/")
+    licence = _asked(licence, "--licence", "Licence, in a few words")
+    home_page = _asked(home_page, "--home-page", "Home page (URL)")
     citation = _asked(citation, "--citation", "Citation (BibTeX)", "none")
     about = {"title": title, "domain": domain, "licence": licence, "home_page": home_page, "citation": citation}
     catalog = catalog_of(specs)

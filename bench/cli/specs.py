@@ -221,7 +221,7 @@ def validate(
     finite after a few steps on made-up images, and licence, home page and citation are stated. In a GitHub workflow
     each problem is annotated at its line.
 
-    Example: bench validate my_specs
+    Example: bench validate faces
     """
     named = targets or []
     paths = [Path(target) for target in named if Path(target).exists()]

@@ -131,7 +131,7 @@ def folder(world):
 
 @pytest.mark.parametrize("name", GOOD)
 def test_unbroken_specs_have_no_problems(folder, bench, name):
-    done = bench("validate", str(folder.specs / f"{name}.yaml"))
+    done = bench("validate", name)
     assert (done.code, done.err) == (0, "")
 
 

@@ -482,7 +482,7 @@ def test_every_kind_is_broken_below(kind):
 
 
 def test_unbroken_specs_have_no_problems(folder, bench):
-    done = bench("validate", str(folder.specs))
+    done = bench("validate", str(folder.specs), "--no-conformance")
     assert (done.code, done.err) == (0, "")
     assert f"{len(list(folder.specs.iterdir()))} specs checked, 0 problems" in done.out
 
