@@ -17,4 +17,5 @@ INLINE = re.compile(r"\$`([^`\n]+)`\$")
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by mkdocs for every page before it is rendered."""
     lines = LINE.sub(lambda found: f"<div>{convert(found[1].strip(), display='block')}</div>", markdown)
-    return INLINE.sub(lambda found: convert(found[1]), lines)
+    # Within a span, or Markdown would end the paragraph at a formula that begins a line.
+    return INLINE.sub(lambda found: f"<span>{convert(found[1])}</span>", lines)

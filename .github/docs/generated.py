@@ -19,7 +19,7 @@ from mkdocs.structure.files import File, Files
 
 from bench.cli.app import app
 from bench.runs.parts import BALANCERS, LABELS, LAYOUTS, METRICS, STANDINS, TERMS
-from bench.specs.catalog import KINDS, Catalog, shipped_folders
+from bench.specs.catalog import EXTENDS, KINDS, Catalog, shipped_folders
 from bench.specs.components import load_part, part_names
 from bench.specs.dataset import SPLITS, Annotation, DatasetSpec
 from bench.specs.relatedness import RelatednessSpec
@@ -147,7 +147,8 @@ def specs() -> str:
         "# Specs",
         "",
         "Keys of every kind of spec, written from the models that read them. `bench schema KIND` prints the same as "
-        "JSON Schema, and `bench schema --out schemas` writes all, for editors. Keys in **bold** are needed.",
+        "JSON Schema, and `bench schema --out schemas` writes all, for editors. Keys in **bold** are needed; of a data "
+        "set only where it `extends` no other.",
         "",
     ]
     for kind in KINDS:
@@ -165,12 +166,14 @@ def _tables(level: str, name: str, schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _keys(kind: str, schema: dict[str, Any]) -> str:
-    needed = schema.get("required", [])
+    needed = {key for way in (schema, *schema.get("anyOf", [])) for key in way.get("required", []) if key != EXTENDS}
     rows = []
     for key, about in schema.get("properties", {}).items():
         default = "" if key in needed or about.get("default") is None else code(json.dumps(about["default"]))
         name = f"**{code(key)}**" if key in needed else code(key)
         rows.append((name, _type(kind, about), default, prose(about.get("description")).replace("\n", " ")))
+    if not any(meaning for *_, meaning in rows):  # all is said above the table
+        return table(("key", "value", "default"), (row[:3] for row in rows))
     return table(("key", "value", "default", "meaning"), rows)
 
 

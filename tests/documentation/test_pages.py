@@ -21,17 +21,20 @@ from tests.documentation.test_tutorial import BLOCK
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / ".github" / "docs"
+TEXT = ("p", "li", "td", "dd")
 LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "object": "data"}
 
 
 @dataclass
 class Page(HTMLParser):
-    """What a page links to, loads, and offers as targets of links."""
+    """What a page links to, loads, and offers as targets of links; `loose` formulas stand in no sentence."""
 
     anchors: set[str] = field(default_factory=set)
     links: list[str] = field(default_factory=list)
     loaded: list[str] = field(default_factory=list)
     tags: set[str] = field(default_factory=set)
+    within: list[str] = field(default_factory=list)
+    loose: int = 0
 
     def __post_init__(self):
         super().__init__()
@@ -39,11 +42,19 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         given = dict(attrs)
         self.tags.add(tag)
+        if tag in TEXT:
+            self.within.append(tag)
+        if tag == "math" and given.get("display") == "inline":
+            self.loose += not self.within
         self.anchors.update({given[key] for key in ("id", "name") if given.get(key)})
         if tag == "a" and given.get("href"):
             self.links.append(given["href"])
         if given.get(LOADING.get(tag, "")) and given.get("rel") not in ("canonical", "prev", "next"):
             self.loaded.append(given[LOADING[tag]])
+
+    def handle_endtag(self, tag):
+        if tag in self.within:
+            self.within.remove(tag)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +104,7 @@ def test_formulas_are_mathml(site, pages):
         "verdicts.html",
         "coupling.html",
     }
+    assert sum(page.loose for page in pages.values()) == 0
     assert not any("$`" in text or "language-math" in text for text in science.values())
 
 
