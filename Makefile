@@ -3,6 +3,7 @@
 # make external  tests that need chromium and its driver, and a TeX (Debian: apt-get install chromium chromium-driver texlive-latex-recommended)
 # make check  the numbers of a small suite against those reported (a minute)
 # make lint   formatting, style, types, layers
+# make docs   the documentation as pages: build/docs/index.html
 # make perf   benchmarks (ratios; minutes), written to results/performance/
 # make simulation   what verdicts are worth: false alarms, coverage, power (minutes), written to results/simulations/
 # make scale  a million rows, 200,000 audited images (10 minutes, 3 GB of disk), written there too
@@ -11,7 +12,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check external lint perf scale simulation clean
+.PHONY: demo test check external lint docs perf scale simulation clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
@@ -30,6 +31,9 @@ lint: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.development
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file .github/docs/mkdocs.yml --site-dir $(CURDIR)/build/docs
 
 perf: $(VENV)/.development
 	$(BIN)/python tests/performance/measure.py

@@ -177,8 +177,9 @@ def test_the_installed_command_tells_its_version(elsewhere):
 
 # ---- command lines in documents ----
 
-DOCUMENTS = [name for name in ("README.md", "CONTRIBUTING.md") if (ROOT / name).is_file()]
-FENCED = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = sorted((ROOT / ".github" / "docs" / "pages").rglob("*.md"))
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(page.relative_to(ROOT).as_posix() for page in PAGES)]
+FENCED = re.compile(r"^```[^`\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def command_lines(text):

@@ -12,7 +12,22 @@ import typer
 from rich.markup import escape
 
 import bench
-from bench.cli import check, curve, data, diagnose, new, report, results, run, schema, score, site, specs, submit
+from bench.cli import (
+    check,
+    curve,
+    data,
+    diagnose,
+    doctor,
+    new,
+    report,
+    results,
+    run,
+    schema,
+    score,
+    site,
+    specs,
+    submit,
+)
 from bench.cli.options import errors
 from bench.errors import BenchError, InfrastructureError, is_infrastructure
 
@@ -33,6 +48,7 @@ curve.register(app)
 diagnose.register(app)
 check.register(app)
 schema.register(app)
+doctor.register(app)
 app.add_typer(new.app, name="new")
 app.add_typer(data.app, name="data")
 app.add_typer(site.app, name="site")

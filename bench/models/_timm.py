@@ -14,12 +14,15 @@ try:
 except RuntimeError as error:
     if "torchvision::" not in str(error):
         raise
+    COMPILED_OPERATORS = False
     _operators = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     _operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
     _operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+else:
+    COMPILED_OPERATORS = True
 
 import timm
 import timm.data
 import timm.optim
 
-__all__ = ["timm"]
+__all__ = ["COMPILED_OPERATORS", "timm"]

@@ -118,6 +118,11 @@ def read_options(model: type[Options], options: Mapping[str, Any]) -> Options:
     return model.model_validate_json(json.dumps(dict(options)))
 
 
+def own_part_names(package: str) -> tuple[str, ...]:
+    """Names of our parts alone, whatever else is installed; sorted."""
+    return tuple(sorted(_own_names(package)))
+
+
 def _own_names(package: str) -> tuple[str, ...]:
     paths = importlib.import_module(package).__path__
     return tuple(info.name for info in pkgutil.iter_modules(paths) if not info.name.startswith("_"))

@@ -129,8 +129,9 @@ def folder(world):
     return world
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("name", GOOD)
-def test_unbroken_specs_have_no_problems(folder, bench, name):
+def test_unbroken_specs_have_no_problems(bench, name):
     done = bench("validate", name)
     assert (done.code, done.err) == (0, "")
 

@@ -78,10 +78,22 @@ def test_editors_find_the_schema_of_every_shipped_spec(file):
 
 BROKEN = {
     "task": [("primary: mean_f1\n", ""), ("type: multilabel", "type: binary"), ("chance: 0.333", "chance: 3")],
-    "dataset": [("licence:", "license:"), ("domain: faces", "domain: Faces"), ("by: image", "by: person")],
+    "dataset": [
+        ("licence:", "license:"),
+        ("domain: faces", "domain: Faces"),
+        ("by: image", "by: person"),
+        ("layout: {name: celeba", "layout: {name: celeba, splitz: 3"),
+        ("standin: {name: portraits", "standin: {name: portraits, facez: 3"),
+    ],
     "relatedness": [("first_task: expression\n", ""), ("type: knowledge", "type: guess")],
     "backbone": [("timm: ", "tim: "), ("family: ", "family: ''  # ")],
-    "method": [("type: joint", "type: both"), ("terms:", "term:")],
+    "method": [
+        ("type: joint", "type: both"),
+        ("terms:", "term:"),
+        ("name: supervised", "{name: supervised, wieght: 2}"),
+        ("name: supervised", "{name: supervised, weight: -1}"),
+        ("type: joint", "type: joint\nbalancer: {name: mgda, x: 1}"),
+    ],
     "budget": [("steps: 300", "steps: 0"), ("size: 64", "size: many"), ("seeds: 3", "seeds: 2.5")],
     "suite": [("datasets:", "data:"), ("macro_f1: 0.02", "macro_f1: 0"), ("budget: quick", "budget: Quick one")],
     "published": [("unit: percent", "unit: permille"), ("url: https", "url: ftp"), ("value: 64.7", "value: -1")],
@@ -101,6 +113,15 @@ def test_broken_specs_fail(tmp_path, kind, old, new):
     broken.write_text(text.replace(old, new, 1), encoding="utf-8")
     answer = validate(kind, broken)
     assert answer.returncode == 1 and "broken.yaml" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    "term", ["{name: theirs, any: option}", "{name: distribution_matching, form: kl, weight: 0.5}"]
+)
+def test_options_of_known_parts_and_parts_of_others_pass(tmp_path, term):
+    file = tmp_path / "method.yaml"
+    file.write_text(f"kind: method\nname: mine\ntitle: Mine\ntype: joint\nterms: [{term}]\n", encoding="utf-8")
+    assert validate("method", file).returncode == 0
 
 
 def test_the_command_prints_and_writes_them(bench, tmp_path):
