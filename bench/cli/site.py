@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -102,22 +103,22 @@ def _build(
     store = RecordStore(results_of(results))
     folder = (out or store.results / "site").absolute()
     refuse_foreign(folder)
-    catalog = catalog_of(specs)
-    if suites:
-        plans = [one for name in dict.fromkeys(suites) for one in _plans(catalog, name, budget, seeds, store)]
-        left_out: list[str] = []
-    else:
-        plans, left_out = _every_plan(catalog, recorded_suites(store), budget, seeds, store)
-    archive = read_archive(store, plans, curves=DRAWN)
-    gc.freeze()  # records live to the end; to look through millions of their parts again and again takes seconds
-    published, problems = published_numbers(store.results / "published", catalog)
-    content = gather(
-        plans,
-        archive,
-        partial(read_predictions, store),
-        left_out=[*left_out, *map(str, problems)],
-        published=published,
-    )
+    with _kept():
+        catalog = catalog_of(specs)
+        if suites:
+            plans = [one for name in dict.fromkeys(suites) for one in _plans(catalog, name, budget, seeds, store)]
+            left_out: list[str] = []
+        else:
+            plans, left_out = _every_plan(catalog, recorded_suites(store), budget, seeds, store)
+        archive = read_archive(store, plans, curves=DRAWN)
+        published, problems = published_numbers(store.results / "published", catalog)
+        content = gather(
+            plans,
+            archive,
+            partial(read_predictions, store),
+            left_out=[*left_out, *map(str, problems)],
+            published=published,
+        )
     if not content.suites:
         listed = ", ".join(suites or [])
         raise NothingMeasured(
@@ -129,6 +130,17 @@ def _build(
     pages = write(content, store, folder)
     errors().print(f"{pages:,} pages of {len(content.suites)} leaderboards", highlight=False)
     return folder
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """What is made within lives to the end; Python need not look through its millions of parts again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _every_plan(
