@@ -2,7 +2,7 @@
 # make test   install for development and run the tests
 # make external  tests that need chromium and its driver, and a TeX (Debian: apt-get install chromium chromium-driver texlive-latex-recommended)
 # make check  the numbers of a small suite against those reported (a minute)
-# make lint   formatting, style, types, layers
+# make lint   formatting, style, types, layers, workflows
 # make perf   benchmarks (ratios; minutes), written to results/performance/
 # make simulation   what verdicts are worth: false alarms, coverage, power (minutes), written to results/simulations/
 # make scale  a million rows, 200,000 audited images (10 minutes, 3 GB of disk), written there too
@@ -30,6 +30,8 @@ lint: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet .github
 
 perf: $(VENV)/.development
 	$(BIN)/python tests/performance/measure.py

@@ -1,7 +1,7 @@
 """Write what a check found as a comment on its pull request; nothing but Python is needed.
 
-The text comes from a job that runs what anybody's pull request brings, so it is taken apart here and put together again:
-nothing in it can be a link, an image, HTML or a mention. Which pull request it belongs to is asked of GitHub, never of the text.
+The text comes from a job that runs what anybody's pull request brings, so it is taken apart here and put together
+again: nothing in it can be a link, an image, HTML or a mention. Which pull request it belongs to is asked of GitHub.
 
 https://docs.github.com/en/actions/reference/security/secure-use
 """
@@ -73,7 +73,7 @@ def row(line: str) -> str:
 
 
 def words(text: str) -> str:
-    """Text that shows as it is: marks are character references, and what GitHub would link is broken by a blank of no width."""
+    """Text that shows as it is: marks are character references, a blank of no width breaks what GitHub would link."""
     plain = re.sub(r"\\([\\|*_(:])", r"\1", html.unescape(text)).replace("**", "")
     plain = "".join(character for character in plain if character.isprintable())
     broken = re.sub("(?i)@|#|www|gh(?=-)", lambda found: f"{found[0]}\u200b", plain)
