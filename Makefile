@@ -4,6 +4,7 @@
 # make check  the numbers of a small suite against those reported (a minute)
 # make lint   formatting, style, types, layers
 # make docs   the documentation as pages: build/docs/index.html
+# make workflows  .github held to actionlint and zizmor
 # make perf   benchmarks (ratios; minutes), written to results/performance/
 # make simulation   what verdicts are worth: false alarms, coverage, power (minutes), written to results/simulations/
 # make scale  a million rows, 200,000 audited images (10 minutes, 3 GB of disk), written there too
@@ -12,7 +13,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check external lint docs perf scale simulation clean
+.PHONY: demo test check external lint docs workflows perf scale simulation clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
@@ -35,6 +36,10 @@ lint: $(VENV)/.development
 docs: $(VENV)/.development
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file .github/docs/mkdocs.yml --site-dir $(CURDIR)/build/docs
 
+workflows: $(VENV)/.workflows
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet .github
+
 perf: $(VENV)/.development
 	$(BIN)/python tests/performance/measure.py
 
@@ -53,6 +58,10 @@ $(VENV)/.runtime: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.development: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/.runtime
+
+$(VENV)/.workflows: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[workflows]'
 	touch $@ $(VENV)/.runtime
 
 clean:
