@@ -130,7 +130,7 @@ def rescore(
     for planned in {one.spec.id: one for one in plan.everything if runs is None or one.spec.id in runs}.values():
         record = records.get(planned.spec.id)
         if record is None:
-            absent["not run"] += 1
+            absent["no result"] += 1
         elif isinstance(record, RecordError):
             refused.append(Refused(planned.spec.id, planned.title, record.message))
         elif record.status == "failed":

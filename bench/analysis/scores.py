@@ -35,7 +35,7 @@ def cell_scores(
     for seed, run in plan.runs_of(cell).items():
         record = records.get(run.spec.id)
         if record is None:
-            absent[seed] = "not run"
+            absent[seed] = "no result"
         elif record.status == "failed":
             absent[seed] = record.failure.kind if record.failure else "failed"
         else:

@@ -40,7 +40,7 @@ class Verdict:
     spread and this family; `more_seeds`: how many further seeds an inconclusive cell needs (see `pairs_to_decide`; at
     the level of Holm's first step, so at most so many), None where it needs none or that cannot be told;
     `worse_by_mean`: the paper's literal criterion for one cell. `seeds` are those that both have, `expected` is how
-    many were planned, `absent` why others are missing ("diverged", "twin not run").
+    many were planned, `absent` why others are missing ("diverged", "twin no result").
     """
 
     cell: Cell

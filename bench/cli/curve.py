@@ -81,8 +81,7 @@ def curve(
     if json:
         print_json(found)
         return
-    for one in found:
-        _print(one, format)
+    _print(found, format)
 
 
 def print_curves(plans: tuple[SuitePlan, ...], store: RecordStore) -> list[Path]:
@@ -142,14 +141,14 @@ def _draw(one: Curve, file: Path) -> None:
     errors().print(f"written: {escape(str(file))}", highlight=False, soft_wrap=True)
 
 
-def _print(one: Curve, format: Format) -> None:
+def _print(found: list[Curve], format: Format) -> None:
     from bench.reports.curve import curve_records, gain_table, score_tables
     from bench.reports.table import print_table, to_csv, to_markdown
 
     if format is Format.csv:
-        print_text(to_csv(curve_records(one)))
+        print_text(to_csv(*map(curve_records, found)))
         return
-    for table in (gain_table(one), *score_tables(one)):
+    for table in (table for one in found for table in (gain_table(one), *score_tables(one))):
         if format is Format.md:
             print_text(to_markdown(table) + "\n")
         else:

@@ -192,7 +192,14 @@ def leaderboard(
         shown = tuple(ordered(view, sort) for view in shown) if sort else shown
         found.append((board, tuple(pinned(view, reference) for view in shown) if reference else shown))
     if json or format is BoardFormat.json:
-        print_json([_plain(board) | {"views": shown} for board, shown in found])
+        from bench.reports.published import published_entries
+
+        print_json(
+            [
+                _plain(board) | {"views": shown, "published": published_entries(board, published)}
+                for board, shown in found
+            ]
+        )
     else:
         _print_boards(found, published, format)
 
@@ -227,8 +234,7 @@ def _print_boards(
     from bench.reports.table import print_table, to_csv, to_markdown
 
     if format is BoardFormat.csv:
-        for board, shown in found:
-            print_text(to_csv(leaderboard_records(board, shown, published)))
+        print_text(to_csv(*(leaderboard_records(board, shown, published) for board, shown in found)))
         return
     tables = []
     for board, shown in found:

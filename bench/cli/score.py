@@ -108,8 +108,7 @@ def score(
     if json:
         print_json(found)
     else:
-        for one in found:
-            _print(one, format)
+        _print(found, format)
     if not all(one.agrees for one in found):
         raise typer.Exit(SOME_FAILED)
 
@@ -127,14 +126,15 @@ def _records(one: SuitePlan, store: RecordStore) -> dict[str, Record | RecordErr
     return found
 
 
-def _print(found: SuiteRescored, format: Format) -> None:
+def _print(found: list[SuiteRescored], format: Format) -> None:
     from bench.reports.score import score_table
     from bench.reports.table import print_table, to_csv, to_markdown
 
-    table = score_table(found)
-    if format is Format.md:
-        print_text(to_markdown(table) + "\n")
-    elif format is Format.csv:
-        print_text(to_csv(table))
-    else:
-        print_table(table, output())
+    tables = [score_table(one) for one in found]
+    if format is Format.csv:
+        print_text(to_csv(*tables))
+    for table in tables if format is not Format.csv else ():
+        if format is Format.md:
+            print_text(to_markdown(table) + "\n")
+        else:
+            print_table(table, output())

@@ -65,7 +65,7 @@ def _source(record: Record | None, again: Rescored | None) -> str:
 
 def _state(record: Record | None) -> str:
     if record is None:
-        return "not run"
+        return "no result"
     failure = record.failure
     return record.status if failure is None else f"{record.status}: {failure.kind}: {failure.message}"
 

@@ -25,17 +25,21 @@ _ACCENTS = {
 
 
 def to_latex(table: Table) -> str:
-    r"""A `table` environment that needs `\usepackage{booktabs}`; the warning stands in the caption and as a comment."""
+    r"""A `table` environment that needs `\usepackage{booktabs,graphicx}`; no wider than a line of text.
+
+    The warning stands in the caption and as a comment.
+    """
     align = "".join("r" if i in table.numeric else "l" for i in range(len(table.headers)))
     said = f"{latex_text(table.title)}." + (rf" \textbf{{{latex_text(table.warning)}}}" if table.warning else "")
     lines = [f"% {one_line(table.warning)}"] if table.warning else []
     lines += [r"\begin{table}", r"\centering\footnotesize\setlength{\tabcolsep}{3pt}", rf"\caption{{{said}}}"]
+    lines.append(r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%")
     lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", *_header(table.headers), r"\midrule"]
     for i, row in enumerate(table.rows):
         if i == table.first_apart:
             lines.append(r"\midrule")
         lines.append(_row([_styled(cell, table, i, j) for j, cell in enumerate(row)]))
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\bottomrule", r"\end{tabular}}"]
     lines += [rf"\par\smallskip {latex_text(note)}" for note in table.notes]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 

@@ -79,6 +79,24 @@ def published_table(board: Standings, published: Sequence[Published]) -> Table |
     )
 
 
+def published_entries(board: Standings, published: Sequence[Published]) -> list[dict[str, str | float | None]]:
+    """The same for programs: numbers as fractions, with where they are printed."""
+    return [
+        {
+            "dataset": result.dataset,
+            "task": result.task,
+            "metric": result.metric,
+            "backbone": result.backbone,
+            "method": result.method,
+            "value": one.fraction(result),
+            "source": one.name,
+            "citation": one.source.citation,
+            "where": result.where,
+        }
+        for one, result, _ in _shown(published, [Column(*column) for column in board.columns])
+    ]
+
+
 def source_notes(published: Sequence[Published], columns: Sequence[Column]) -> list[str]:
     """A line a source of which something is shown: where it can be opened, and how it differs from what is here."""
     shown = {one.name: one for one, _, _ in _shown(published, columns)}

@@ -24,6 +24,8 @@ def ranking_table(report: Ranking) -> Table:
         f"probability of each rank by bootstrap over {report.seeds} seeds, all rows resampled alike; with few seeds "
         "ranks look surer than they are. Verdicts say what is shown.",
     ]
+    if report.rows and len(report.rows[0].probabilities) > MOST_RANKS:
+        notes.append(f"probabilities of ranks beyond {MOST_RANKS} stand in the JSON.")
     if report.incomplete:
         rows = ", ".join(f"{method} on {backbone}" for backbone, method in report.incomplete)
         notes.append(f"without a rank, since results are missing: {rows}")

@@ -72,13 +72,15 @@ def to_markdown(table: Table) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def to_csv(table: Table) -> str:
-    """Comma-separated values with a header line; the warning is a column, so that no row is without it."""
+def to_csv(*tables: Table) -> str:
+    """Comma-separated values of tables with the same headers; warnings are a column, so that no row is without one."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*map(one_line, table.headers), *(["warning"] if table.warning else [])])
-    for row in table.rows:
-        writer.writerow([*map(_csv_cell, row), *([table.warning] if table.warning else [])])
+    warned = any(table.warning for table in tables)
+    writer.writerow([*map(one_line, tables[0].headers), *(["warning"] if warned else [])])
+    for table in tables:
+        for row in table.rows:
+            writer.writerow([*map(_csv_cell, row), *([table.warning] if warned else [])])
     return stream.getvalue()
 
 
@@ -177,4 +179,4 @@ def number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
     """A number for a table; a dash where there is none."""
     if value is None or value != value:
         return "–"
-    return f"{value:{'+' if sign else ''}.{digits}f}"
+    return f"{value:{'+' if sign else ''}z.{digits}f}"

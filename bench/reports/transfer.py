@@ -17,8 +17,10 @@ def verdict_table(report: Transfer) -> Table:
     notes = [
         f"difference = method minus {report.reference}, mean over seeds, paired by seed; more is better.",
         f"harm/benefit: paired t test, equivalent: two one-sided t tests against the margin; each Holm-adjusted over "
-        f"the {report.family} cells of the suite at {ALPHA:.0%}.",
-        f"detectable: the true difference that would be found with {POWER:.0%} power at this spread and these seeds.",
+        f"the {report.family} cells of the suite at {ALPHA:.0%}. Intervals are of each cell alone: one may "
+        "leave out 0 where the verdict is inconclusive.",
+        f"detectable: the true difference that would be found with {POWER:.0%} power at this spread and these seeds; "
+        "more than the metric can differ by: none would.",
         "more seeds: at most so many more seeds, at this spread, and a true difference as large as the margin would be "
         f"found, and equivalence where there is none, each with {POWER:.0%} power; 0: so many are there.",
     ]
@@ -43,11 +45,12 @@ def method_table(report: Transfer) -> Table:
         "Δm %\n[95 % interval]", "worse by means than\nsome single-task model",
     )  # fmt: skip
     notes = [
-        "harmed: share of the cells that have results; worst cell: the lowest difference, by its mean.",
+        "harmed: share of the cells that have results, at least and, were all that are inconclusive harmed, at most; "
+        "worst cell: the lowest difference, by its mean.",
         f"Δm: mean relative change of the primary metrics against {report.reference}, positive = better "
         "(Maninis et al., CVPR 2019).",
-        "The last column is negative transfer as Kollias et al. (AAAI 2024) word it; by means alone it says yes "
-        "almost always when nothing is true, so it is no verdict.",
+        "The last column is negative transfer as Kollias et al. (AAAI 2024) word it, by means alone. When nothing is "
+        "true it says yes with a probability of 1 - 1/2^k for k independent cells, so it is no verdict.",
     ]
     zeros = sorted({str(cell) for method in report.methods for cell in method.undefined})
     if zeros:
@@ -105,7 +108,13 @@ def _p_value(v: Verdict) -> str:
 def _method_row(m: MethodTransfer) -> tuple[str, ...]:
     interval = f" [{number(m.low, 1, sign=True)}, {number(m.high, 1, sign=True)}]" if m.low is not None else ""
     counts = (str(m.counts[outcome]) for outcome in ("harm", "benefit", "equivalent", "inconclusive"))
-    share = f"{m.counts['harm'] / m.judged:.0%}" if m.judged else "–"
+    share = _share(m.counts["harm"], m.counts["harm"] + m.counts["inconclusive"], m.judged)
     worst = f"{m.worst.cell.dataset}/{m.worst.cell.task} {number(m.worst.difference, sign=True)}" if m.worst else "–"
     change = ", ".join(m.absent) if m.absent else number(m.delta_m, 1, sign=True) + interval
     return (m.backbone, m.method, *counts, share, worst, change, _FLAG[m.literal_flag])
+
+
+def _share(least: int, most: int, cells: int) -> str:
+    if not cells:
+        return "–"
+    return f"{least / cells:.0%}" if least == most else f"{100 * least / cells:.0f}–{most / cells:.0%}"

@@ -222,13 +222,22 @@ def read_record(folder: Path) -> Record:
         described = record.run.id
     except (OSError, ValueError, RecursionError) as error:  # not JSON, not a record, or nested without end
         hint = "`bench run` sets it aside and carries the run out again"
-        raise RecordError(f"{file} cannot be read: {error}", hint=hint) from error
-    if described != record.id or record.id != folder.name:
+        raise RecordError(f"{file} cannot be read: {_what_is_wrong(error)}", hint=hint) from error
+    if described != record.id:
         raise RecordError(
-            f"{file} says it is run {record.id!r}, but describes run {described!r}: it was altered",
-            reason="altered",
+            f"{file} says it is run {record.id!r}, but describes run {described!r}: it was altered", reason="altered"
         )
+    if record.id != folder.name:
+        raise RecordError(f"{file} is of run {record.id!r}: a copy, or moved", reason="in the folder of another run")
     return record
+
+
+def _what_is_wrong(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first, *others = error.errors(include_url=False)
+    more = f" (and {len(others)} more like it)" if others else ""
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}{more}"
 
 
 def predictions_table(

@@ -175,7 +175,7 @@ def test_what_has_diverged_is_neither_averaged_over_nor_hidden(planned):
 def test_without_records_everything_is_said_to_be_missing(planned):
     report = controls(planned(), {})
     assert {verdict.finding for verdict in report.verdicts} == {"inconclusive"}
-    assert all("not run" in verdict.note for verdict in report.verdicts)
+    assert all("no result" in verdict.note for verdict in report.verdicts)
 
 
 def test_a_change_relative_to_nothing_is_not_defined(planned):

@@ -129,7 +129,9 @@ def test_the_other_axis_starts_where_the_first_does(planned):
     assert found.gains[0].points[0].mean < found.gains[0].points[1].mean
 
 
-@pytest.mark.parametrize(("method", "told"), [("multi_task", ("not run",)), ("single_task", ("single_task not run",))])
+@pytest.mark.parametrize(
+    ("method", "told"), [("multi_task", ("no result",)), ("single_task", ("single_task no result",))]
+)
 def test_a_missing_result_leaves_a_gap_that_says_why(planned, method, told):
     """One seed of one point is missing: nothing is said of Δm there, and all is said everywhere else."""
     plans = planned()
@@ -152,7 +154,7 @@ def test_a_missing_result_leaves_a_gap_that_says_why(planned, method, told):
         else {("single_task", "expression")}
     )
     assert gain_table(found).rows[0][3] == told[0]
-    assert {tuple(row.values())[-2] for row in csv_rows(found) if not row["mean"]} == {*told, "not run"}
+    assert {tuple(row.values())[-2] for row in csv_rows(found) if not row["mean"]} == {*told, "no result"}
 
 
 def test_a_run_that_diverged_is_told_as_such(planned):

@@ -175,7 +175,7 @@ def test_what_is_missing_is_missing_and_a_report_is_whole(measured, frozen):
     gone = next(run_id for run_id, record in records.items() if record.run.method == "multi_task")
     left = {run_id: record for run_id, record in records.items() if run_id != gone}
     found = judged(frozen, plans, left)
-    assert (of(found).status, of(found).why) == ("missing", "1 of 2 seeds: not run")
+    assert (of(found).status, of(found).why) == ("missing", "1 of 2 seeds: no result")
     assert found.count("missing") == 6 and found.failed == 0
     with pytest.raises(NothingMeasured, match="6 results are missing"):
         freeze(plans, left, [], on=date(2026, 1, 1))

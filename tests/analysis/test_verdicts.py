@@ -244,3 +244,13 @@ def test_the_worst_cell_and_the_share_of_harmed_cells(planned):
     assert (method.worst.cell.dataset, method.worst.difference) == ("tiny_units", pytest.approx(-0.2, abs=0.01))
     (row,) = [row for row in method_table(report).rows if row[1] == "multi_task"]
     assert row[6:8] == ("50%", f"tiny_units/action_units {method.worst.difference:+.3f}")
+
+
+def test_what_is_inconclusive_may_be_harmed(planned):
+    one = planned(seeds=2)
+    report = transfer(one, made_up(one, {"multi_task": {"tiny_units": -0.2}}))
+    (method,) = [m for m in report.methods if m.method == "multi_task"]
+    undecided = method.counts["inconclusive"]
+    assert undecided and not method.counts["harm"]
+    (row,) = [row for row in method_table(report).rows if row[1] == "multi_task"]
+    assert row[6] == f"0–{undecided / method.judged:.0%}"

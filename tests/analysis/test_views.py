@@ -73,7 +73,7 @@ def test_by_method_averages_nothing_around_a_missing_run(one, records):
     (view,) = views(standings(one, {k: r for k, r in records.items() if k != lost.spec.id}), By.method)
     line = next(line for line in view.lines if line.method == "multi_task")
     assert (line.rank, line.average, line.cost) == (None, None, None)
-    assert all(value.mean is None and value.absent == ("not run",) and not value.best for value in line.values)
+    assert all(value.mean is None and value.absent == ("no result",) and not value.best for value in line.values)
     assert view.lines[-1] is line
 
 

@@ -108,6 +108,14 @@ def test_one_point_may_be_looked_at_and_leaves_the_curves_as_they_are(measured, 
     assert wrong.code == 2 and "did you mean 'overlap=0.5'" in wrong.err
 
 
+@pytest.mark.usefixtures("measured")
+def test_the_points_of_a_suite_are_one_table_for_programs(ask):
+    text = ask("leaderboard", "thin", "--seeds", "1", "--format", "csv").out
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert text.count("suite,provenance") == 1
+    assert len({row["suite"] for row in rows}) == len(ask("leaderboard", "thin", "--seeds", "1", "--json").json) > 1
+
+
 def test_curves_in_every_form(measured, ask):
     shown = ask("curve", "thin", "--seeds", "1")
     assert shown.code == 0
@@ -118,7 +126,7 @@ def test_curves_in_every_form(measured, ask):
     assert markdown.count("## ") == 3
     assert "along tiny" not in markdown
     rows = list(csv.DictReader(io.StringIO(ask("curve", "thin", "--seeds", "1", "--format", "csv").out)))
-    assert {(row["axis"], row["value"]) for row in rows if row["axis"] != "axis"} == {
+    assert {(row["axis"], row["value"]) for row in rows} == {
         ("overlap", "0.0"),
         ("overlap", "0.5"),
         ("overlap", "1.0"),
@@ -135,7 +143,7 @@ def test_curves_in_every_form(measured, ask):
     # With two seeds asked for, the second is not there: that is told, and averaged around nowhere.
     lines = [line for curve in ask("curve", "thin", "--json").json for line in curve["gains"]]
     assert {(point["mean"], *point["absent"]) for line in lines for point in line["points"]} == {
-        (None, "not run", "single_task not run")
+        (None, "no result", "single_task no result")
     }
 
 

@@ -240,7 +240,7 @@ def test_what_is_not_there_is_counted(done, redo, bench):
         shutil.rmtree(file.parent)
     told = redo("score", "tiny", "--json")
     assert told.code == 0
-    assert told.json[0]["absent"] == {"not run": len(others)}
+    assert told.json[0]["absent"] == {"no result": len(others)}
     first.unlink()
     told = redo("score", "tiny")
     assert told.code == 5

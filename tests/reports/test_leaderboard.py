@@ -132,7 +132,7 @@ def test_a_row_with_a_missing_run_is_unranked_and_says_why(done, redo):
     assert sorted(row["rank"] for row in rows.values() if row["rank"]) == [1, 2]
     last = markdown_rows(redo("leaderboard", "tiny", "--format", "md").out)[-1]
     assert last[0] == last[3] == "–"
-    assert last[5].count("n=1 of 2: not run") == 1
+    assert last[5].count("n=1 of 2: no result") == 1
     lines = csv_rows(redo("leaderboard", "tiny", "--format", "csv").out)
     assert [line["rank"] for line in lines if line["method"] == "multi_task"] == ["", ""]
     assert "missing: 2 results" in redo("transfer", "tiny").out

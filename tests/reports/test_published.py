@@ -75,10 +75,19 @@ def test_below_real_numbers_they_stand_apart_and_change_nothing(done, read, real
 
 
 def test_of_stand_ins_they_are_a_table_of_their_own_that_says_so(done, redo):
-    plain = {form: redo("leaderboard", "tiny", "--format", form).out for form in ("csv", "json", "md", "terminal")}
+    plain = {form: redo("leaderboard", "tiny", "--format", form).out for form in ("csv", "md", "terminal")}
+    (before,) = redo("leaderboard", "tiny", "--json").json
     write(done)
     assert redo("leaderboard", "tiny", "--format", "csv").out == plain["csv"]
-    assert redo("leaderboard", "tiny", "--format", "json").out == plain["json"]
+    (after,) = redo("leaderboard", "tiny", "--json").json
+    (told,) = after.pop("published")
+    assert before.pop("published") == [] and after == before
+    assert (told["source"], told["dataset"], told["value"], told["where"]) == (
+        "somebody",
+        "tiny_units",
+        0.615,
+        "Table 3",
+    )
     for form in ("md", "terminal"):
         told = redo("leaderboard", "tiny", "--format", form).out
         assert told.startswith(plain[form].rstrip())

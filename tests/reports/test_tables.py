@@ -14,7 +14,16 @@ from rich.console import Console
 
 from bench.reports.html import to_html
 from bench.reports.latex import latex_text, to_latex
-from bench.reports.table import LIMITED_WARNING, STANDIN_WARNING, Table, print_table, to_csv, to_markdown, warning_of
+from bench.reports.table import (
+    LIMITED_WARNING,
+    STANDIN_WARNING,
+    Table,
+    number,
+    print_table,
+    to_csv,
+    to_markdown,
+    warning_of,
+)
 
 HOSTILE = [
     "a|b",
@@ -182,12 +191,17 @@ def test_real_tex_takes_every_hostile_name(tmp_path):
         r"\end{table} & co", tuple(odd[:3]), rows, tuple(odd), STANDIN_WARNING, frozenset({2}),
         bold=frozenset({(0, 0)}), apart=2,
     )  # fmt: skip
-    head = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
+    head = "\\documentclass{article}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n"
     (tmp_path / "t.tex").write_text(f"{head}{to_latex(table)}\\end{{document}}\n", encoding="ascii")
     command = ["pdflatex", "-halt-on-error", "-no-shell-escape", "-interaction=nonstopmode", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "t.pdf").is_file()
+
+
+def test_nothing_is_less_than_nothing():
+    assert [number(v, 1, sign=True) for v in (-0.04, 0.04, -0.06)] == ["+0.0", "+0.0", "-0.1"]
+    assert number(-0.0) == "0.000"
 
 
 def test_headers_over_several_lines_are_one_line_in_files():

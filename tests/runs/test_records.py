@@ -160,6 +160,7 @@ def test_a_score_that_is_no_finite_number_is_refused(done, redo, value):
     with pytest.raises(RecordError, match="finite number"):
         read_record(folder)
     told = redo("leaderboard", "tiny")
+    assert "scores.tiny_faces.expression.macro_f1.value: Input should be a finite number\n" in told.err
     assert "left out: 1 records that cannot be trusted (1 cannot be read)" in told.out
     assert "nan" not in told.out and "inf" not in told.out.replace("inference", "")
 
@@ -228,6 +229,8 @@ def test_a_copy_of_a_record_under_another_name_counts_for_nothing(done, redo):
     folder = folders(done)[0]
     shutil.copytree(folder, folder.with_name("0" * 16))
     assert redo("leaderboard", "tiny", "--json").json == before
+    with pytest.raises(RecordError, match=f"is of run '{folder.name}': a copy, or moved"):
+        read_record(folder.with_name("0" * 16))
 
 
 def test_runs_whose_predictions_are_missing_are_named(done, redo):
