@@ -147,7 +147,8 @@ def test_no_markup_of_a_docstring_is_taken_for_html(pages):
 SPECS = {
     page.relative_to(SOURCES / "pages").as_posix(): blocks
     for page in sorted((SOURCES / "pages").rglob("*.md"))
-    if (blocks := [body for _, body in BLOCK.findall(page.read_text(encoding="utf-8")) if body.startswith("kind: ")])
+    if page.name != "tutorial.md"  # is carried out, whole
+    and (blocks := [body for _, body in BLOCK.findall(page.read_text(encoding="utf-8")) if body.startswith("kind: ")])
 }
 
 
@@ -156,5 +157,5 @@ def test_the_specs_of_a_page_are_valid(page, bench, world):
     for number, block in enumerate(SPECS[page]):
         (world.root / "shown").mkdir(exist_ok=True)
         (world.root / "shown" / f"{number}.yaml").write_text(block, encoding="utf-8")
-    checked = bench("validate", "shown")
+    checked = bench("validate", "shown", "--no-conformance")
     assert (checked.code, checked.out) == (0, f"{len(SPECS[page])} specs checked, 0 problems\n"), checked.err

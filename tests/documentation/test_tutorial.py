@@ -24,7 +24,7 @@ def test_every_step_of_the_tutorial_works_as_printed(world, bench):
             save(world.root / title[1], body)
         if info == "sh":
             typed += [type_in(line, world.root, bench) for line in body.splitlines()]
-    assert {"python", "validate", "data", "plan", "run", "transfer", "leaderboard", "why", "site"} <= set(typed)
+    assert {"python", "new", "validate", "data", "plan", "run", "transfer", "leaderboard", "why", "site"} <= set(typed)
     assert (world.root / "site" / "index.html").is_file()
     verdicts = bench("transfer", "together", "--specs", "my_specs", "--json").json[0]["verdicts"]
     assert len(verdicts) == 4
