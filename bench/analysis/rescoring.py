@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -102,12 +102,15 @@ class SuiteRescored:
         }
 
 
-def borne_out(
-    again: SuiteRescored, records: Mapping[str, Record], others: Others
-) -> tuple[dict[str, Record], Others, dict[str, Evidence]]:
-    """Records without those whose predictions say otherwise, what is left out by now, and which were re-scored."""
+def borne_out(again: SuiteRescored, records: Mapping[str, Record], others: Others) -> tuple[dict[str, Record], Others]:
+    """Records without those whose predictions say otherwise, and what is left out by now."""
     kept = {run_id: record for run_id, record in records.items() if run_id not in again.contradicted}
-    return kept, others.without(len(again.contradicted)), dict.fromkeys(again.vouched, Evidence.rescored)
+    return kept, others.without(len(again.contradicted))
+
+
+def evidence(rescored: Iterable[str], repeated: Iterable[str]) -> dict[str, Evidence]:
+    """By run id what vouches for its numbers: predictions that bear them out, or better, the run done again."""
+    return dict.fromkeys(rescored, Evidence.rescored) | dict.fromkeys(repeated, Evidence.verified)
 
 
 def rescore(

@@ -23,7 +23,7 @@ class Evidence(StrEnum):
 
     self_reported = "self-reported"  # a record says so
     rescored = "re-scored"  # computed again from the predictions of each sample
-    verified = "verified here"  # trained again by continuous integration
+    verified = "verified here"  # carried out again by `bench check`, with the same scores
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bench.analysis.others import Others
-    from bench.analysis.standings import Evidence, Standings
+    from bench.analysis.standings import Standings
     from bench.analysis.transfer import Transfer
     from bench.analysis.views import View
     from bench.runs.plan import SuitePlan
@@ -170,10 +170,12 @@ def leaderboard(
 
     Example: bench leaderboard faces --format md --by backbone --filter "method=*matching"
     """
+    from bench.analysis.rescoring import evidence
     from bench.analysis.standings import standings
     from bench.analysis.views import By as Views
     from bench.analysis.views import filtered, ordered, pinned, views
     from bench.runs.records import RecordStore
+    from bench.runs.repeated import repeated
     from bench.specs.references import published_numbers
 
     wanted = _filters(filter or [])
@@ -184,10 +186,11 @@ def leaderboard(
     found = []
     store = RecordStore(results_of(results))
     for one, records, others in measured:
-        vouched: Mapping[str, Evidence] = {}
+        vouched: frozenset[str] = frozenset()
         if rescored:
             records, others, vouched = _borne_out(one, records, others, store)
-        board = standings(one, records, others=others, reference=reference, evidence=vouched)
+        told = evidence(vouched, repeated(store.results, records))
+        board = standings(one, records, others=others, reference=reference, evidence=told)
         shown = filtered(views(board, Views(by) if by else None), wanted)
         shown = tuple(ordered(view, sort) for view in shown) if sort else shown
         found.append((board, tuple(pinned(view, reference) for view in shown) if reference else shown))
@@ -206,8 +209,8 @@ def leaderboard(
 
 def _borne_out(
     one: SuitePlan, records: Mapping[str, Record], others: Others, store: RecordStore
-) -> tuple[dict[str, Record], Others, dict[str, Evidence]]:
-    """As `bench.analysis.rescoring.borne_out`; says what could not be scored."""
+) -> tuple[dict[str, Record], Others, frozenset[str]]:
+    """Records that their predictions bear out, what is left out, and which were scored; says what could not be."""
     from bench.analysis.rescoring import borne_out, rescore
     from bench.runs.predictions import read_predictions
 
@@ -216,7 +219,7 @@ def _borne_out(
         errors().print(
             f"[yellow]not scored:[/] {escape(f'{refused.title}: {refused.why}')}", highlight=False, soft_wrap=True
         )
-    return borne_out(again, records, others)
+    return *borne_out(again, records, others), frozenset(again.vouched)
 
 
 def _plain(report: Transfer | Standings) -> dict[str, Any]:
@@ -344,6 +347,7 @@ def why(
     from bench.reports.cell import cell_table
     from bench.reports.table import print_table
     from bench.runs.predictions import read_predictions
+    from bench.runs.repeated import repeated
 
     console = output()
     again = rescore(
@@ -359,6 +363,7 @@ def why(
             one.provenance,
             standin=one.standin,
             rescored=again.of(chosen, metric),
+            repeated=repeated(store.results, records),
         ),
         console,
     )

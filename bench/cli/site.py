@@ -98,6 +98,7 @@ def _build(
     from bench.runs.archive import read_archive, recorded_suites
     from bench.runs.predictions import read_predictions
     from bench.runs.records import RecordStore
+    from bench.runs.repeated import repeated
     from bench.specs.references import published_numbers
 
     store = RecordStore(results_of(results))
@@ -118,6 +119,7 @@ def _build(
             partial(read_predictions, store),
             left_out=[*left_out, *map(str, problems)],
             published=published,
+            repeated=repeated(store.results, archive.records),
         )
     if not content.suites:
         listed = ", ".join(suites or [])

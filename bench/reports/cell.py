@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bench.analysis.intervals import CONFIDENCE
 from bench.analysis.rescoring import Rescored
@@ -21,8 +21,12 @@ def cell_table(
     *,
     standin: bool,
     rescored: Mapping[str, Rescored],
+    repeated: Collection[str] = (),
 ) -> Table:
-    """A row a run: `records` are (seed, run id, record or None), `rescored` by run id, where that was done."""
+    """A row a run: `records` are (seed, run id, record or None), `rescored` by run id, where that was done.
+
+    `repeated` are ids of runs that gave the same scores when they were carried out again.
+    """
     rows = []
     for seed, run_id, record in records:
         again = rescored.get(run_id)
@@ -34,7 +38,7 @@ def cell_table(
                 number(score.value, 4) if score else "–",
                 interval_words(again),
                 over_words(again),
-                _source(record, again),
+                _source(record, again, repeated),
                 "–" if record is None or record.selected_step is None else str(record.selected_step),
                 _commit(record),
                 f"{record.finished:%Y-%m-%d %H:%M}" if record else "–",
@@ -55,9 +59,11 @@ def cell_table(
     )  # fmt: skip
 
 
-def _source(record: Record | None, again: Rescored | None) -> str:
+def _source(record: Record | None, again: Rescored | None, repeated: Collection[str]) -> str:
     if record is None or record.status != "done":
         return "–"
+    if record.id in repeated and (again is None or again.agreement != "differs"):
+        return Evidence.verified
     if again is None:
         return Evidence.self_reported
     return recorded_words(again) if again.agreement == "differs" else Evidence.rescored

@@ -50,12 +50,29 @@ def counts(answer):
     return {status: sum(one["status"] == status for one in found) for status in {one["status"] for one in found}}
 
 
-def test_what_has_not_changed_is_the_same_and_passes(check):
+def test_what_has_not_changed_is_the_same_and_passes_and_vouches_for_records(check, mine, capsys):
+    bench = caller(mine, capsys)
+
+    def sources(*more):
+        return {row["method"]: row["evidence"] for row in bench("leaderboard", "tiny", "--json", *more).json[0]["rows"]}
+
+    assert set(sources().values()) == {"self-reported"}
     answer = check("--format", "json")
     assert answer.code == 0, answer.err
     assert counts(answer) == {"same": 18}
     assert answer.json["comparison"]["exact"] and answer.json["exit_code"] == 0
     assert answer.json["summary"] == "18 numbers over 2 seeds: 18 same"
+    assert set(sources().values()) == {"verified here"} == set(sources("--rescored").values())
+    assert bench("why", "tiny", "tiny_faces/expression/tiny_net/multi_task").out.count("verified here") == 2
+    records = [file for file in mine.results.glob("runs/*/*/record.json") if '"multi_task"' in file.read_text("utf-8")]
+    content = json.loads(records[0].read_text("utf-8"))
+    content["scores"]["tiny_faces"]["expression"]["macro_f1"]["value"] += 1e-9
+    records[0].write_text(json.dumps(content), "utf-8")
+    assert sources() == {
+        "single_task": "verified here",
+        "multi_task": "self-reported",
+        "distribution_matching": "verified here",
+    }
 
 
 def test_even_counts_of_stand_ins_say_so(check):

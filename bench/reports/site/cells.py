@@ -150,6 +150,7 @@ class CellPages:
                 plan.provenance,
                 standin=plan.standin,
                 rescored=self._rescored.get((cell, task.primary), {}),
+                repeated=self._suite.repeated,
             ),
             figures=tuple(figure for figure in (drawn[0], drawn[1], shown.confusion, drawn[2]) if figure is not None),
             examples=shown.examples,

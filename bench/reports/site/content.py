@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import quote
@@ -11,7 +11,7 @@ from bench.analysis.controls import ControlReport, controls
 from bench.analysis.curves import Curve, curves
 from bench.analysis.others import Others, differing
 from bench.analysis.ranking import Ranking, ranking
-from bench.analysis.rescoring import SuiteRescored, borne_out, rescore
+from bench.analysis.rescoring import SuiteRescored, borne_out, evidence, rescore
 from bench.analysis.standings import Row, Standings, standings
 from bench.analysis.transfer import Transfer, transfer
 from bench.reports.table import warning_of
@@ -37,6 +37,7 @@ class SuiteContent:
     ranks: Ranking
     controls: ControlReport | None
     rescored: SuiteRescored
+    repeated: frozenset[str]
 
     @property
     def place(self) -> str:
@@ -128,16 +129,18 @@ def gather(
     *,
     left_out: Sequence[str] = (),
     published: Sequence[Published] = (),
+    repeated: Collection[str] = (),
 ) -> Content:
     """Judge and rank all plans that have a record, and score `MOST_PREDICTED` predictions of each again.
 
-    `read(record, data set, task)` gives recorded predictions; see `bench.runs.predictions`.
+    `read(record, data set, task)` gives recorded predictions; see `bench.runs.predictions`. `repeated` are ids of runs
+    that gave the same when they were carried out again; see `bench.runs.repeated`.
     """
     suites = []
     for one in plans:
         records = {run.spec.id: archive.records[run.spec.id] for run in one.runs if run.spec.id in archive.records}
         if any(record.status == "done" for record in records.values()):
-            suites.append(_suite(one, records, archive.others.get(one.name, []), read))
+            suites.append(_suite(one, records, archive.others.get(one.name, []), read, repeated))
     lines = [
         line
         for name in dict.fromkeys(one.plan.suite.name for one in suites)
@@ -152,20 +155,23 @@ def _suite(
     records: Mapping[str, Record],
     others: Sequence[RunSpec],
     read: Callable[[Record, str, str], Predictions | None],
+    repeated: Collection[str],
 ) -> SuiteContent:
     again = rescore(one, records, read, runs=_first_to_score(one, records), intervals="primary")
     apart = Others(differing(others, (run.spec for run in one.everything)))
-    kept, apart, evidence = borne_out(again, records, apart)
+    kept, apart = borne_out(again, records, apart)
+    again_done = frozenset(repeated) & kept.keys()
     measured = any(run.method in one.controls for run in one.runs if run.spec.id in kept)
     report = transfer(one, kept)
     return SuiteContent(
         plan=one,
         records=kept,
-        board=standings(one, kept, others=apart, evidence=evidence, judged=report),
+        board=standings(one, kept, others=apart, evidence=evidence(again.vouched, again_done), judged=report),
         report=report,
         ranks=ranking(one, kept),
         controls=controls(one, kept) if measured else None,
         rescored=again,
+        repeated=again_done,
     )
 
 

@@ -1,0 +1,46 @@
+"""Which runs were carried out a second time, and gave what: evidence for records that say the same.
+
+`bench check` carries runs out again, in continuous integration or by hand, and leaves the scores of each in
+`results/verified/`. That folder vouches for what was done on the machine that it lies on, and is not handed on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic_core import to_jsonable_python
+
+from bench.runs.records import Record
+from bench.specs.fingerprint import fingerprint
+
+FOLDER = "verified"
+
+
+def leave_repeated(results: Path, suite: str, records: Iterable[Record]) -> Path:
+    """Keep what these runs gave; those of the same suite that were repeated earlier are forgotten."""
+    done = {record.id: _scores(record) for record in records if record.status == "done"}
+    file = results / FOLDER / f"{suite}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(done, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(temporary, file)
+    return file
+
+
+def repeated(results: Path, records: Mapping[str, Record]) -> frozenset[str]:
+    """Ids of the runs among `records` that gave the very same scores when they were carried out again."""
+    known: dict[str, str] = {}
+    for file in sorted((results / FOLDER).glob("*.json")):
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:  # half a file vouches for nothing
+            continue
+        known |= content if isinstance(content, dict) else {}
+    return frozenset(run_id for run_id, record in records.items() if known.get(run_id) == _scores(record))
+
+
+def _scores(record: Record) -> str:
+    return fingerprint(to_jsonable_python(record.scores))
