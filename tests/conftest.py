@@ -33,7 +33,7 @@ STANDIN = """
       images: {{train: 48, validation: 24, test: 24}}
       prevalence: {{neutral: 0.2, happiness: 0.3, sadness: 0.1, surprise: 0.1, fear: 0.1, disgust: 0.1, anger: 0.1}}
     licence: none needed
-    home_page: https://example.org/
+    home_page: https://www.w3.org/
     citation: none
 """
 SPECS = {

@@ -139,13 +139,13 @@ def test_a_row_with_a_missing_run_is_unranked_and_says_why(done, redo):
 
 
 def test_hostile_titles_neither_break_nor_command(done, redo):
-    done.change("tiny", "A suite for tests", '"<b>[red]a|b[/] \\e[31m\\nsecond :cat:"')
+    done.change("tiny", "A suite for tests", '"<b>[red]a|b[/] \\u202e[31m\\nsecond :cat:"')
     page = redo("leaderboard", "tiny", "--format", "md").out
     assert page.splitlines()[0] == "## &lt;b>[red]a\\|b[/]  [31m second :cat: (tiny)"
     shown = redo("leaderboard", "tiny").out
     assert "<b>[red]a|b[/]  [31m second :cat: (tiny)" in shown
-    assert "\x1b" not in shown + page + redo("list", "suite").out
-    assert redo("leaderboard", "tiny", "--json").json[0]["title"].startswith("<b>[red]a|b[/] \x1b[31m\n")
+    assert "\u202e" not in shown + page + redo("list", "suite").out
+    assert redo("leaderboard", "tiny", "--json").json[0]["title"].startswith("<b>[red]a|b[/] \u202e[31m\n")
 
 
 def test_status_has_a_row_for_each_run(ask, finished):
@@ -304,11 +304,11 @@ def test_what_cannot_be_shown_is_a_mistake_of_use(ask, options, said):
 
 @pytest.mark.parametrize("form", ["html", "latex", "md", "csv", "terminal"])
 def test_hostile_titles_and_licences_are_text_in_every_form(done, redo, form):
-    nasty = "<script>x</script> ] \\\\input{x} ![i](http://e.org) \\e[31m"
+    nasty = "<script>x</script> ] \\\\input{x} ![i](http://e.org) \\u202e[31m"
     done.change("tiny", "A suite for tests", f'"{nasty}"')
     done.change("tiny_faces", "licence: none needed", f'licence: "{nasty}"')
     told = redo("leaderboard", "tiny", "--format", form)
-    assert told.code == 0 and "\x1b" not in told.out + told.err
+    assert told.code == 0 and "\u202e" not in told.out + told.err
     if form in ("html", "md"):
         assert "<script" not in told.out
     if form == "md":
