@@ -115,6 +115,11 @@ class Store:
         array: NDArray[np.uint8] = np.load(self.folder / IMAGES, mmap_mode="r", allow_pickle=False)
         return array
 
+    @property
+    def image_bytes(self) -> int:
+        """Memory that one image takes."""
+        return 3 * self.manifest.image_size**2
+
     @cached_property
     def labels(self) -> LabelTable:
         with pa.memory_map(str(self.folder / LABELS)) as source:

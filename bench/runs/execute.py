@@ -20,6 +20,7 @@ from bench.data.prepare import Preparation
 from bench.data.store import Store
 from bench.errors import Diverged, InfrastructureError, Interrupted, RecordError, UsageError, is_infrastructure
 from bench.runs.environment import environment
+from bench.runs.follow import Work, hand_out, several
 from bench.runs.plan import PlannedRun, SuitePlan
 from bench.runs.records import RECORD_VERSION, Cost, Failure, FailureKind, Record, RecordStore, Score, predictions_table
 from bench.specs.budget import BudgetSpec
@@ -191,6 +192,11 @@ class _Worker:
             raise
         except Exception as error:
             record = self._failed(run, started, error)
+            if several() and not isinstance(error, Diverged):
+                raise InfrastructureError(
+                    f"a run over several processes failed, and they can do no other: {type(error).__name__}: {error}",
+                    hint="mend what made it fail, then repeat the command: finished runs are kept, others go on",
+                ) from error
         self.tally.made_now += 1
         if record.failure is None or record.failure.kind == "diverged":
             self._tell(run, diverged=record.failure is not None)
@@ -207,11 +213,19 @@ class _Worker:
                 f"the method learns from single-task networks, and those of {names} did not end well",
                 hint="mend what made them fail, then repeat the command",
             )
+        work = Work(
+            run.spec,
+            {source.dataset: self.stores[source.dataset].folder for source in run.spec.sources},
+            self.store.checkpoint(run.spec),
+            self.plan.suite.budget.checkpoint_every,
+            networks,
+        )
+        hand_out(work)
         outcome = train(
             run.spec,
             [SourceData(source, self.stores[source.dataset]) for source in run.spec.sources],
-            checkpoint=self.store.checkpoint(run.spec),
-            checkpoint_every=self.plan.suite.budget.checkpoint_every,
+            checkpoint=work.checkpoint,
+            checkpoint_every=work.checkpoint_every,
             teachers=networks,
             progress=lambda done, total: self.observer.stepped(run, done, total),
             should_stop=self.should_stop,
@@ -261,6 +275,8 @@ class _Worker:
                     gradient_bytes=outcome.gradient_bytes,
                     peak_memory=outcome.peak_memory,
                     device=outcome.device,
+                    pieces=outcome.pieces,
+                    processes=outcome.processes,
                 ),
             }
         )

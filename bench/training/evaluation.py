@@ -21,6 +21,8 @@ from bench.data.store import Store
 from bench.models.network import Normalisation
 from bench.specs.components import load_part
 from bench.specs.run import RunTask
+from bench.training.feed import on_device
+from bench.training.processes import Processes
 
 EVALUATION_BATCH = 256
 
@@ -47,11 +49,12 @@ def predict(
     tasks: Mapping[str, RunTask],
     normalisation: Normalisation,
     accelerator: Accelerator,
+    pieces: int = 1,
 ) -> list[Predictions]:
     """Run the network over a split of one data set; one result for each task taken from it."""
     rows = source.store.rows(split)
     wanted = {task: tasks[task] for task in source.tasks}
-    scores = probabilities(network, source.store, rows, wanted, normalisation, accelerator)
+    scores = probabilities(network, source.store, rows, wanted, normalisation, accelerator, pieces)
     labels = source.store.labels
     return [
         Predictions(
@@ -73,22 +76,30 @@ def probabilities(
     tasks: Mapping[str, RunTask],
     normalisation: Normalisation,
     accelerator: Accelerator,
+    pieces: int = 1,
 ) -> dict[str, NDArray[np.float32]]:
-    """What a network says of some images of a store: float32 [rows, labels] by task. It is left in training mode."""
-    mean = torch.tensor(normalisation.mean, device=accelerator.device)
-    std = torch.tensor(normalisation.std, device=accelerator.device)
-    parts: dict[str, list[torch.Tensor]] = {task: [] for task in tasks}
+    """What a network says of some images of a store: float32 [rows, labels] by task. It is left in training mode.
+
+    Several processes share the images; each gets what all of them say. `pieces` divide a batch that memory cannot hold.
+    """
+    device, processes = accelerator.device, Processes.of(accelerator)
+    mean = torch.tensor(normalisation.mean, device=device)
+    std = torch.tensor(normalisation.std, device=device)
+    mine = rows[processes.share(len(rows))]
+    size = -(-EVALUATION_BATCH // pieces)
+    parts = {task: [torch.empty(0, len(about.labels), device=device)] for task, about in tasks.items()}
+    batches = (torch.from_numpy(store.gather(mine[at : at + size])) for at in range(0, len(mine), size))
     network.eval()
-    with torch.no_grad():
-        for start in range(0, len(rows), EVALUATION_BATCH):
-            images = torch.from_numpy(store.gather(rows[start : start + EVALUATION_BATCH]))
+    with torch.inference_mode():
+        for images in on_device(batches, device):
             with accelerator.autocast():
-                outputs = network(to_input(images.to(accelerator.device), mean, std)).logits
+                outputs = network(to_input(images, mean, std)).logits
             for name, task in tasks.items():
                 logits = outputs[name].float()
                 parts[name].append(logits.softmax(1) if task.type == "multiclass" else logits.sigmoid())
+        found = {name: processes.joined(torch.cat(made), len(rows)).cpu().numpy() for name, made in parts.items()}
     network.train()
-    return {name: torch.cat(found).cpu().numpy() for name, found in parts.items()}
+    return found
 
 
 @cache

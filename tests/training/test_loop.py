@@ -11,8 +11,7 @@ import torch
 from bench.data.batches import SourceData
 from bench.data.store import Store
 from bench.errors import Diverged, InfrastructureError, Interrupted, UsageError
-from bench.runs.plan import PlannedRun, SuitePlan, plan
-from bench.specs.catalog import open_catalog
+from bench.runs.plan import PlannedRun, SuitePlan
 from bench.specs.dataset import SPLITS
 from bench.specs.run import RunSpec
 from bench.training import checkpoint as checkpoints
@@ -20,32 +19,6 @@ from bench.training import loop
 from bench.training.loop import Outcome, evenly_spaced, make_accelerator, train
 
 STEPS = 6
-ALONE = """
-    kind: suite
-    name: alone
-    title: One data set with one task
-    datasets: [tiny_faces]
-    backbones: [tiny_net]
-    methods: [single_task, multi_task]
-    budget: tiny_budget
-    margins: {macro_f1: 0.05}
-"""
-
-
-@pytest.fixture
-def planned(world, monkeypatch):
-    """Plans a suite of the tiny world and prepares its data."""
-    for name, value in world.variables.items():
-        monkeypatch.setenv(name, value)
-    world.write("alone", ALONE)
-
-    def make(suite: str = "tiny") -> SuitePlan:
-        (one,) = plan(open_catalog([]), suite, seeds=1)
-        for preparation in one.preparations.values():
-            preparation.prepare()
-        return one
-
-    return make
 
 
 def changed(run: RunSpec, **recipe) -> RunSpec:
