@@ -139,7 +139,7 @@ def run(
                 store=store,
             )
 
-        plans, tally = _carry_out(make_plans, store, should_stop)
+        plans, tally = carry_out(make_plans, store, should_stop)
         _print_results(plans, store)
         _print_failures(plans, store, tally)
     if not any(planned.spec.id in tally.done for one in plans for planned in one.runs):
@@ -189,16 +189,21 @@ def status(
         print_table(status_table(one, [state_of(r, store) for r in one.everything]), output())
 
 
-def _carry_out(
-    make_plans: Callable[[], tuple[SuitePlan, ...]], store: RecordStore, should_stop: Callable[[], bool]
+def carry_out(
+    make_plans: Callable[[], tuple[SuitePlan, ...]],
+    store: RecordStore,
+    should_stop: Callable[[], bool],
+    *,
+    show: bool = True,
 ) -> tuple[tuple[SuitePlan, ...], Tally]:
-    """Carry out plans, and plan again for as long as ended trials bring new runs."""
+    """Carry out plans, and plan again for as long as ended trials bring new runs; `show` the plans first."""
     from bench.cli.progress import RunProgress
     from bench.runs.execute import Tally, execute
 
     tally, command = Tally(), ["bench", *sys.argv[1:]]
     plans = make_plans()
-    _print_plans(plans, store)
+    if show:
+        _print_plans(plans, store)
     while True:
         with RunProgress(errors(), plans, store) as progress:
             execute(plans, store, progress, command=command, should_stop=should_stop, tally=tally)
