@@ -107,8 +107,9 @@ def run(
     if dry_run:
         show_plan(suite, specs, results, budget, seeds, limit, only, controls)
         return
-    from bench.runs.follow import follow, follows, leading
+    from bench.runs.follow import follow, leading
     from bench.runs.stopping import stop_requests
+    from bench.training.launch import follows
 
     if follows():
         follow()

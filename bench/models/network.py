@@ -45,9 +45,12 @@ class Network(nn.Module):
         pooled: Tensor = self.backbone(images)
         return pooled
 
+    def judge(self, features: Tensor) -> Response:
+        """What the heads say of features, in float32 whatever precision they compute in."""
+        return Response(features, {task: head(features).float() for task, head in self.heads.items()})
+
     def forward(self, images: Tensor) -> Response:
-        features = self.features(images)
-        return Response(features, {task: head(features) for task, head in self.heads.items()})
+        return self.judge(self.features(images))
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,13 @@ from bench.data.prepare import Preparation
 from bench.data.store import Store
 from bench.errors import Diverged, InfrastructureError, Interrupted, RecordError, UsageError, is_infrastructure
 from bench.runs.environment import environment
-from bench.runs.follow import Work, hand_out, several
+from bench.runs.follow import Work, hand_out
 from bench.runs.plan import PlannedRun, SuitePlan
 from bench.runs.records import RECORD_VERSION, Cost, Failure, FailureKind, Record, RecordStore, Score, predictions_table
 from bench.specs.budget import BudgetSpec
 from bench.specs.components import load_part
 from bench.training.evaluation import all_scores
+from bench.training.launch import several
 from bench.training.loop import Outcome, make_accelerator, train
 
 POLL_SECONDS = 1.0
@@ -229,6 +230,7 @@ class _Worker:
             teachers=networks,
             progress=lambda done, total: self.observer.stepped(run, done, total),
             should_stop=self.should_stop,
+            warn=lambda message: self.observer.warned(f"{run.title}: {message}"),
         )
         if run.spec.id in self.plan.teachers:
             self.store.keep_network(run.spec.id, outcome.network)

@@ -6,7 +6,6 @@ and forget what comes of it. A process that fails ends, and with it its launcher
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from bench.errors import Diverged, InfrastructureError, Interrupted
 from bench.specs.run import RunSpec
+from bench.training.launch import several
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,6 @@ class Work:
     checkpoint: Path
     checkpoint_every: int
     teachers: Mapping[str, Path]
-
-
-def several() -> bool:
-    """Whether `torchrun` or `accelerate launch` started this process beside others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def follows() -> bool:
-    """Whether another process leads this one."""
-    return several() and int(os.environ["RANK"]) > 0
 
 
 def hand_out(work: Work | None) -> None:

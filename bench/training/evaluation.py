@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from bench.data.augmentation import to_input
 from bench.data.batches import SourceData
@@ -22,6 +22,7 @@ from bench.models.network import Normalisation
 from bench.specs.components import load_part
 from bench.specs.run import RunTask
 from bench.training.feed import on_device
+from bench.training.pieces import in_pieces
 from bench.training.processes import Processes
 
 EVALUATION_BATCH = 256
@@ -49,12 +50,11 @@ def predict(
     tasks: Mapping[str, RunTask],
     normalisation: Normalisation,
     accelerator: Accelerator,
-    pieces: int = 1,
 ) -> list[Predictions]:
     """Run the network over a split of one data set; one result for each task taken from it."""
     rows = source.store.rows(split)
     wanted = {task: tasks[task] for task in source.tasks}
-    scores = probabilities(network, source.store, rows, wanted, normalisation, accelerator, pieces)
+    scores = probabilities(network, source.store, rows, wanted, normalisation, accelerator)
     labels = source.store.labels
     return [
         Predictions(
@@ -76,28 +76,32 @@ def probabilities(
     tasks: Mapping[str, RunTask],
     normalisation: Normalisation,
     accelerator: Accelerator,
-    pieces: int = 1,
 ) -> dict[str, NDArray[np.float32]]:
     """What a network says of some images of a store: float32 [rows, labels] by task. It is left in training mode.
 
-    Several processes share the images; each gets what all of them say. `pieces` divide a batch that memory cannot hold.
+    Several processes share the images; each gets what all of them say. Where memory does not hold a batch, smaller ones
+    do. Raises `MemoryError` where it does not hold an image.
     """
     device, processes = accelerator.device, Processes.of(accelerator)
     mean = torch.tensor(normalisation.mean, device=device)
     std = torch.tensor(normalisation.std, device=device)
     mine = rows[processes.share(len(rows))]
-    size = -(-EVALUATION_BATCH // pieces)
-    parts = {task: [torch.empty(0, len(about.labels), device=device)] for task, about in tasks.items()}
-    batches = (torch.from_numpy(store.gather(mine[at : at + size])) for at in range(0, len(mine), size))
-    network.eval()
-    with torch.inference_mode():
+
+    def outputs(pieces: int) -> dict[str, Tensor]:
+        size = -(-EVALUATION_BATCH // pieces)
+        parts = {task: [torch.empty(0, len(about.labels), device=device)] for task, about in tasks.items()}
+        batches = (torch.from_numpy(store.gather(mine[at : at + size])) for at in range(0, len(mine), size))
         for images in on_device(batches, device):
             with accelerator.autocast():
-                outputs = network(to_input(images, mean, std)).logits
+                said = network(to_input(images, mean, std)).logits
             for name, task in tasks.items():
-                logits = outputs[name].float()
-                parts[name].append(logits.softmax(1) if task.type == "multiclass" else logits.sigmoid())
-        found = {name: processes.joined(torch.cat(made), len(rows)).cpu().numpy() for name, made in parts.items()}
+                parts[name].append(said[name].softmax(1) if task.type == "multiclass" else said[name].sigmoid())
+        return {name: torch.cat(made) for name, made in parts.items()}
+
+    network.eval()
+    with torch.inference_mode():
+        scores = in_pieces(outputs, EVALUATION_BATCH)
+        found = {name: processes.joined(own, len(rows)).cpu().numpy() for name, own in scores.items()}
     network.train()
     return found
 

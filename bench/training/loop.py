@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -33,7 +32,8 @@ from bench.training.checkpoint import State, load_checkpoint, save_checkpoint
 from bench.training.evaluation import Predictions, predict, selection_score
 from bench.training.feed import Fed, fed
 from bench.training.labelling import Changes, label
-from bench.training.pieces import respond
+from bench.training.launch import several
+from bench.training.pieces import in_pieces, refuse_lone_images, respond
 from bench.training.processes import Processes
 from bench.training.schedule import learning_rate_factor
 from bench.training.teachers import teaching
@@ -99,56 +99,39 @@ def train(
     progress: Progress = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
     probe: Probe | None = None,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Outcome:
     """Train, select on validation, and predict the test split once.
 
     Goes on from `checkpoint` if it holds this run, and writes it every `checkpoint_every` steps. `should_stop` is asked
     after each step; if so, a checkpoint is written and `Interrupted` raised. `teachers` are files of the networks that
-    the run's teachers ended with, by run id. A `probe` is shown the steps that it wants. Raises `Diverged` when a loss
-    or a prediction is not finite.
+    the run's teachers ended with, by run id. A `probe` is shown the steps that it wants. Where the device runs out of
+    memory, each batch is divided, which `warn` is told. Raises `Diverged` when a loss or a prediction is not finite,
+    `MemoryError` when memory does not hold a single image.
     """
-    pieces = 1
-    while True:
+    images = sum(source.batch for source in run.sources)
+
+    def attempt(pieces: int) -> Outcome:
+        accelerator = make_accelerator(run.recipe.precision)
+        with torch.random.fork_rng():
+            torch.manual_seed(stream_seed(run.seed, "dropout"))
+            training = _Training(run, sources, accelerator, checkpoint, teachers or {}, probe, pieces)
+            training.run_steps(checkpoint_every, progress, should_stop)
+            return training.outcome()
+
+    def divided(pieces: int) -> None:
+        gc.collect()  # what the failed attempt left in circles of references
+        warn(
+            f"memory of the device did not hold a batch of {images} images: it is divided into {pieces} pieces; "
+            "losses are those of the whole batch, statistics of batch normalisation those of a piece"
+        )
+
+    if several():
         try:
-            return _trained(
-                run, sources, checkpoint, checkpoint_every, teachers or {}, progress, should_stop, probe, pieces
-            )
-        except torch.OutOfMemoryError as error:
-            told = error
-        pieces = _more_pieces(run, pieces, told)  # out here, nothing holds the tensors of the attempt any more
-
-
-def _trained(
-    run: RunSpec,
-    sources: Sequence[SourceData],
-    checkpoint: Path,
-    checkpoint_every: int,
-    teachers: Mapping[str, Path],
-    progress: Progress,
-    should_stop: Callable[[], bool],
-    probe: Probe | None,
-    pieces: int,
-) -> Outcome:
-    accelerator = make_accelerator(run.recipe.precision)
-    with torch.random.fork_rng():
-        torch.manual_seed(stream_seed(run.seed, "dropout"))
-        training = _Training(run, sources, accelerator, checkpoint, teachers, probe, pieces)
-        training.run_steps(checkpoint_every, progress, should_stop)
-        return training.outcome()
-
-
-def _more_pieces(run: RunSpec, pieces: int, error: torch.OutOfMemoryError) -> int:
-    """Into how many pieces a batch is divided when memory did not hold it in so many. Raises `MemoryError`."""
-    batch = sum(source.batch for source in run.sources)
-    if Processes.of(make_accelerator(run.recipe.precision)).count > 1:
-        raise MemoryError(f"a device ran out of memory: {error}; use more processes or a smaller batch") from error
-    if batch < 4 * pieces:
-        raise MemoryError(f"the device does not even hold {-(-batch // pieces)} images at a time: {error}") from error
-    error.__traceback__ = None
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return 2 * pieces
+            return attempt(1)
+        except torch.OutOfMemoryError as error:  # others wait for this process, and could not hear of a division
+            raise MemoryError(f"a device ran out of memory: {error}; use more processes or a smaller batch") from error
+    return in_pieces(attempt, images, divided)
 
 
 def make_accelerator(precision: str) -> Accelerator:
@@ -165,7 +148,7 @@ def make_accelerator(precision: str) -> Accelerator:
     if is_initialized() and AcceleratorState().mixed_precision != mixed:
         AcceleratorState._reset_state(reset_partial_state=False)
     # accelerate starts several processes on CPUs only where it is told that there is nothing else
-    several_cpus = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
+    several_cpus = several() and not torch.cuda.is_available()
     return Accelerator(mixed_precision=mixed, cpu=several_cpus or None)
 
 
@@ -189,14 +172,15 @@ class _Training:
         self.tasks = {task.name: task for task in run.tasks}
         self.batch = sum(source.batch for source in run.sources)
         network = build_network(run.backbone, {task.name: len(task.labels) for task in run.tasks}, run.seed)
+        refuse_lone_images(network, self.batch, pieces)
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
         self.normalisation: Normalisation = normalisation_of(network.backbone)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.processes.count > 1:
             network = synchronised(network, accelerator.device)
         self.balancer: Balancer = balancer_of(run).to(accelerator.device)
-        # prepared as for evaluation: gradients are added up by us (`Processes`), not by accelerate's wrapper
-        self.network: Network = accelerator.prepare_model(network, evaluation_mode=True)
+        # accelerate's wrapper would give copies of features and logits, between which no gradient flows
+        self.network: Network = network.to(accelerator.device)
         self.optimizer = accelerator.prepare(make_optimizer(network, self.balancer, run.recipe.optimizer))
         self.objective = Objective(run, accelerator.device)
         with self._timed("labels"):
@@ -366,7 +350,7 @@ class _Training:
     def _predict(self, split: str) -> list[Predictions]:
         found: list[Predictions] = []
         for source in self.sources:
-            found += predict(self.network, source, split, self.tasks, self.normalisation, self.accelerator, self.pieces)
+            found += predict(self.network, source, split, self.tasks, self.normalisation, self.accelerator)
         if not all(np.isfinite(predictions.scores).all() for predictions in found):
             # The last step may break the weights after its own loss was still finite.
             raise Diverged(f"the network's outputs were not finite after step {self.state.step}", hint=_CALMER)
