@@ -46,8 +46,8 @@ class Network(nn.Module):
         return pooled
 
     def judge(self, features: Tensor) -> Response:
-        """What the heads say of features, in float32 whatever precision they compute in."""
-        return Response(features, {task: head(features).float() for task, head in self.heads.items()})
+        """What the heads say of features."""
+        return Response(features, {task: head(features) for task, head in self.heads.items()})
 
     def forward(self, images: Tensor) -> Response:
         return self.judge(self.features(images))

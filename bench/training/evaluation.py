@@ -95,7 +95,8 @@ def probabilities(
             with accelerator.autocast():
                 said = network(to_input(images, mean, std)).logits
             for name, task in tasks.items():
-                parts[name].append(said[name].softmax(1) if task.type == "multiclass" else said[name].sigmoid())
+                logits = said[name].float()
+                parts[name].append(logits.softmax(1) if task.type == "multiclass" else logits.sigmoid())
         return {name: torch.cat(made) for name, made in parts.items()}
 
     network.eval()

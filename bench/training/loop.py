@@ -280,7 +280,8 @@ class _Training:
         """The features of this process's images, and the losses of the whole batch."""
         with self.accelerator.autocast():
             response = respond(self.network, images, self.pieces)
-        logits = self.processes.joined_logits(response.logits, self.batch)
+        precise = {task: logits.float() for task, logits in response.logits.items()}
+        logits = self.processes.joined_logits(precise, self.batch)
         return response.features, self.objective(logits, targets)
 
     def _backward(self, losses: Losses, step: int, features: Tensor) -> None:
