@@ -104,15 +104,16 @@ def run(
 
     Example: bench run --suite faces
     """
-    if dry_run:
-        show_plan(suite, specs, results, budget, seeds, limit, only, controls)
-        return
     from bench.runs.follow import follow, leading
     from bench.runs.stopping import stop_requests
     from bench.training.launch import follows
 
     if follows():
-        follow()
+        if not dry_run:
+            follow()
+        return
+    if dry_run:
+        show_plan(suite, specs, results, budget, seeds, limit, only, controls)
         return
     with stop_requests() as should_stop, leading():  # from the first moment on, so that no request is lost
         from bench.cli.progress import RunProgress

@@ -72,9 +72,11 @@ def fed(
 
 def on_device(items: Iterable[Item], device: torch.device) -> Iterator[Item]:
     """The items with their tensors on the device; on a GPU the next ones are made and copied while one is used."""
-    if device.type != "cuda":
-        yield from items
-        return
+    return iter(items) if device.type == "cpu" else overlapped(items, device)
+
+
+def overlapped(items: Iterable[Item], device: torch.device) -> Iterator[Item]:
+    """The items with their tensors on a GPU, made in a thread and copied on a stream beside the one that computes."""
     copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def copied() -> Iterator[tuple[Item, torch.cuda.Event]]:
