@@ -29,7 +29,8 @@ from bench.cli import (
     submit,
 )
 from bench.cli.options import errors
-from bench.errors import BenchError, InfrastructureError, is_infrastructure
+from bench.errors import BenchError, InfrastructureError, UsageError, is_infrastructure
+from bench.training.launch import several
 
 app = typer.Typer(
     name="bench",
@@ -58,11 +59,16 @@ app.add_typer(submit.app, name="submit")
 
 @app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
 ) -> None:
     if version:
         typer.echo(f"bench {bench.__version__}")
         raise typer.Exit
+    if several() and context.invoked_subcommand != "run":
+        raise UsageError(
+            "several processes can share `bench run` and nothing else", hint="start it without torchrun or accelerate"
+        )
 
 
 def main() -> None:

@@ -99,16 +99,23 @@ def run(
 
     Interrupted (Ctrl-C) or killed, it goes on where it was when it is started again. Exit code 4 if some runs failed.
     Where the budget tunes, trials come first, and what does best on validation is run. With --controls it also shows
-    whether the gain of coupling vanishes where it must.
+    whether the gain of coupling vanishes where it must. Started by torchrun or `accelerate launch`, each run is shared
+    by all processes.
 
     Example: bench run --suite faces
     """
+    from bench.runs.follow import follow, leading
+    from bench.runs.stopping import stop_requests
+    from bench.training.launch import follows
+
+    if follows():
+        if not dry_run:
+            follow()
+        return
     if dry_run:
         show_plan(suite, specs, results, budget, seeds, limit, only, controls)
         return
-    from bench.runs.stopping import stop_requests
-
-    with stop_requests() as should_stop:  # from the first moment on, so that no request is lost
+    with stop_requests() as should_stop, leading():  # from the first moment on, so that no request is lost
         from bench.cli.progress import RunProgress
         from bench.runs.check import checked_suite
         from bench.runs.execute import check_machine, prepare_data

@@ -35,6 +35,10 @@ class Changes:
         """The changes of several batches, one after the other."""
         return Changes(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Changes)})
 
+    def __getitem__(self, which: slice) -> Changes:
+        """The changes of some of the images."""
+        return Changes(**{f.name: getattr(self, f.name)[which] for f in fields(Changes)})
+
     def to(self, device: torch.device) -> Changes:
         return Changes(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(Changes)})
 

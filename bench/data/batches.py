@@ -8,7 +8,7 @@ than its step number.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -53,11 +53,17 @@ class Order:
         """What stands at `start` to `start + count` of the sequence."""
         positions = np.arange(start, start + count)
         passes, within = np.divmod(positions, self.count)
-        needed = {int(number): self._passes.get(int(number)) for number in np.unique(passes)}
-        for number, known in needed.items():
-            needed[number] = stream(*self._key, number).permutation(self.count) if known is None else known
-        self._passes = {n: places for n, places in needed.items() if places is not None}
-        return np.array([self._passes[int(p)][w] for p, w in zip(passes, within, strict=True)], dtype=np.intp)
+        needed = range(int(passes[0]), int(passes[-1]) + 1) if count else range(0)
+        self._passes = {n: self._pass(n) for n in needed}
+        found = np.empty(count, dtype=np.intp)
+        for number, places in self._passes.items():
+            here = passes == number
+            found[here] = places[within[here]]
+        return found
+
+    def _pass(self, number: int) -> NDArray[np.intp]:
+        known = self._passes.get(number)
+        return stream(*self._key, number).permutation(self.count) if known is None else known
 
 
 @dataclass(frozen=True)
@@ -78,10 +84,11 @@ class SourceData:
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """Images of one step, on the CPU: uint8 [n, side, side, 3], and what is to be changed in them.
+    """Images of one step: uint8 [n, side, side, 3], and what is to be changed in them.
 
-    `places`, by data set: int [images of that data set], which of its training images these are, in the order of the
-    rows given to `Batches.over`; data sets follow each other as in the run.
+    `places`, by data set: int [images of that data set], which of its training images are in the step, in the order of
+    the rows given to `Batches.over`; data sets follow each other as in the run. Where a part of the step was asked for,
+    `images` and `changes` are of that part, `places` of all.
     """
 
     images: Tensor
@@ -91,7 +98,10 @@ class ImageBatch:
 
 @dataclass(frozen=True)
 class Batches:
-    """One batch of images per step over all data sets; `rows` are the store's rows that a data set trains on."""
+    """One batch of images per step over all data sets; `rows` are the store's rows that a data set trains on.
+
+    `resident`: by data set the images of all these rows, uint8 [rows, side, side, 3], where they are kept on a device.
+    """
 
     sources: Sequence[SourceData]
     rows: Mapping[str, NDArray[np.intp]]
@@ -99,6 +109,7 @@ class Batches:
     image_size: int
     seed: int
     orders: Mapping[str, Order]
+    resident: Mapping[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def over(
@@ -113,13 +124,32 @@ class Batches:
         orders = {name: Order(len(chosen), name, seed) for name, chosen in rows.items()}
         return cls(sources, rows, augmentation, size, seed, orders)
 
-    def at(self, step: int) -> ImageBatch:
-        """The images of a step."""
+    @property
+    def image_bytes(self) -> int:
+        """Memory that the images of all rows would take."""
+        return sum(len(self.rows[s.dataset]) * s.store.image_bytes for s in self.sources)
+
+    def kept_on(self, device: torch.device) -> Batches:
+        """The same batches of images that are copied to a device once."""
+        resident = {s.dataset: torch.from_numpy(s.store.gather(self.rows[s.dataset])).to(device) for s in self.sources}
+        return replace(self, resident=resident)
+
+    def at(self, step: int, process: int = 0, processes: int = 1) -> ImageBatch:
+        """The images of a step; of several processes, each gets every so-many-th of the joined batch."""
         images, changes, places = [], [], {}
+        before = 0
         for source in self.sources:
             count, name = source.about.batch, source.dataset
             places[name] = self.orders[name].slice(step * count, count)
-            images.append(source.store.gather(self.rows[name][places[name]]))
+            mine = slice((process - before) % processes, None, processes)
+            images.append(self._gathered(source, places[name][mine]))
             rng = stream(self.seed, "augmentation", name, step)
-            changes.append(draw_changes(self.augmentation, count, self.image_size, rng))
-        return ImageBatch(torch.from_numpy(np.concatenate(images)), Changes.joined(changes), places)
+            changes.append(draw_changes(self.augmentation, count, self.image_size, rng)[mine])
+            before += count
+        return ImageBatch(torch.cat(images), Changes.joined(changes), places)
+
+    def _gathered(self, source: SourceData, places: NDArray[np.intp]) -> Tensor:
+        kept = self.resident.get(source.dataset)
+        if kept is not None:
+            return kept[torch.from_numpy(places).to(kept.device)]
+        return torch.from_numpy(source.store.gather(self.rows[source.dataset][places]))

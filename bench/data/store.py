@@ -15,7 +15,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,7 +104,7 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class Store:
-    """An open store. Images stay on disk until they are gathered."""
+    """An open store. Images stay on disk until they are gathered. Raises `DataError` where a file is gone by then."""
 
     folder: Path
     manifest: Manifest
@@ -112,13 +113,27 @@ class Store:
     @cached_property
     def images(self) -> NDArray[np.uint8]:
         """uint8 [n, side, side, 3], memory-mapped."""
-        array: NDArray[np.uint8] = np.load(self.folder / IMAGES, mmap_mode="r", allow_pickle=False)
-        return array
+        with self._still_there(IMAGES):
+            array: NDArray[np.uint8] = np.load(self.folder / IMAGES, mmap_mode="r", allow_pickle=False)
+            return array
+
+    @property
+    def image_bytes(self) -> int:
+        """Memory that one image takes."""
+        return 3 * self.manifest.image_size**2
 
     @cached_property
     def labels(self) -> LabelTable:
-        with pa.memory_map(str(self.folder / LABELS)) as source:
+        with self._still_there(LABELS), pa.memory_map(str(self.folder / LABELS)) as source:
             return from_arrow(pa.ipc.open_file(source).read_all())
+
+    @contextmanager
+    def _still_there(self, name: str) -> Iterator[None]:
+        """Files are read when they are needed first, and may have been removed since the store was opened."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise _refused(self.folder, f"{name} is gone; it was there when the store was opened") from error
 
     def rows(self, split: str) -> NDArray[np.intp]:
         """Rows of a split; with a limit, the first by a hash of the image's name, so that they are a fair sample."""

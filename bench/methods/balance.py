@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
@@ -34,12 +34,14 @@ class Shared:
     """What a gradient balancer needs to know of the network.
 
     `features` float [n, features], as they entered the heads in this step; `backbone`: shared parameters; `heads`:
-    parameters of each task's head.
+    parameters of each task's head. Where several processes share a step, these are of the images of one of them, and
+    `total` adds a tensor up over all processes.
     """
 
     features: Tensor
     backbone: Sequence[nn.Parameter]
     heads: Mapping[str, Sequence[nn.Parameter]]
+    total: Callable[[Tensor], Tensor] = lambda tensor: tensor
 
 
 class Balancer(nn.Module, ABC):
@@ -105,7 +107,7 @@ class GradientBalancer(Balancer):
         places = [shared.features] if at_features else parameters
         jacobians = _jacobians(losses, shared, places, keep_graph=at_features or bool(losses.rest))
         self.held_bytes = sum(jacobian.nbytes for jacobian in jacobians)
-        weights = self._weights(jacobians, step)
+        weights = self._weights(jacobians, step, shared.total)
         combined = [torch.tensordot(weights, jacobian, dims=1) for jacobian in jacobians]
         rest = list(losses.rest.values())
         if at_features:
@@ -117,10 +119,12 @@ class GradientBalancer(Balancer):
         if rest:
             backward(torch.stack(rest).sum())
 
-    def _weights(self, jacobians: Sequence[Tensor], step: int) -> Tensor:
+    def _weights(self, jacobians: Sequence[Tensor], step: int, total: Callable[[Tensor], Tensor]) -> Tensor:
         """Weights float32 [tasks], on the device; 0 for a task whose gradient is zero. Raises `Diverged`."""
-        rows = [jacobian.flatten(1) for jacobian in jacobians]
-        products = torch.stack([row @ row.T for row in rows]).sum(0)
+        if self._at == "features":  # every process has other images, so that inner products add up
+            products = total(_products(jacobians))
+        else:  # every process has a part of each gradient
+            products = _products(total(jacobian) for jacobian in jacobians)
         gramian = products.cpu()  # a handful of numbers, which solvers go over many times
         if not bool(torch.isfinite(gramian).all()):
             raise Diverged(f"the gradients were not finite at step {step + 1}", hint="lower the learning rate")
@@ -129,6 +133,12 @@ class GradientBalancer(Balancer):
         if bool(heard.any()):
             weights[heard] = self._weigh(gramian[heard][:, heard], step).to(weights.dtype)
         return weights.to(products.device)
+
+
+def _products(jacobians: Iterable[Tensor]) -> Tensor:
+    """Inner products of the tasks' gradients, over all places: float32 [tasks, tasks]."""
+    rows = (jacobian.flatten(1) for jacobian in jacobians)
+    return torch.stack([row @ row.T for row in rows]).sum(0)
 
 
 def _jacobians(losses: Losses, shared: Shared, places: Sequence[Tensor], *, keep_graph: bool) -> list[Tensor]:

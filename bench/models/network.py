@@ -45,9 +45,12 @@ class Network(nn.Module):
         pooled: Tensor = self.backbone(images)
         return pooled
 
-    def forward(self, images: Tensor) -> Response:
-        features = self.features(images)
+    def judge(self, features: Tensor) -> Response:
+        """What the heads say of features."""
         return Response(features, {task: head(features) for task, head in self.heads.items()})
+
+    def forward(self, images: Tensor) -> Response:
+        return self.judge(self.features(images))
 
 
 @dataclass(frozen=True)
@@ -226,14 +229,20 @@ def _feature_size(model: nn.Module, backbone: RunBackbone, size: int | None = No
 @contextmanager
 def without_traces(network: nn.Module) -> Iterator[None]:
     """Forwards in here leave buffers (running statistics) and random streams as they were."""
+    with torch.random.fork_rng(), kept_buffers(network):
+        yield
+
+
+@contextmanager
+def kept_buffers(network: nn.Module) -> Iterator[None]:
+    """Forwards in here leave buffers (running statistics) as they were."""
     kept = [(buffer, buffer.clone()) for buffer in network.buffers()]
-    with torch.random.fork_rng():
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for buffer, value in kept:
-                    buffer.copy_(value)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in kept:
+                buffer.copy_(value)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
 from filelock import Timeout
@@ -20,11 +20,13 @@ from bench.data.prepare import Preparation
 from bench.data.store import Store
 from bench.errors import Diverged, InfrastructureError, Interrupted, RecordError, UsageError, is_infrastructure
 from bench.runs.environment import environment
+from bench.runs.follow import Work, hand_out
 from bench.runs.plan import PlannedRun, SuitePlan
 from bench.runs.records import RECORD_VERSION, Cost, Failure, FailureKind, Record, RecordStore, Score, predictions_table
 from bench.specs.budget import BudgetSpec
 from bench.specs.components import load_part
 from bench.training.evaluation import all_scores
+from bench.training.launch import several
 from bench.training.loop import Outcome, make_accelerator, train
 
 POLL_SECONDS = 1.0
@@ -126,13 +128,36 @@ def execute(
         for run in [run for run in untried if not worker.attempt(run, wait=False)]:
             observer.waiting(run)
             worker.attempt(run, wait=True)
+        _refuse_lost(plan, store, tally)
     return tally
+
+
+def _refuse_lost(plan: SuitePlan, store: RecordStore, tally: Tally) -> None:
+    """Raises `InfrastructureError` where records of runs that ended are no longer there."""
+    ended = tally.done | tally.failed
+    lost = [run.title for run in plan.everything if run.spec.id in ended and not store.folder(run.spec).is_dir()]
+    if lost:
+        raise InfrastructureError(
+            f"records of {len(lost)} runs were removed from {store.root} after they had been written: {lost[0]}, ...",
+            hint="nobody but bench should change that folder; the same command makes these runs again",
+        )
 
 
 def check_machine(budgets: Iterable[BudgetSpec]) -> None:
     """Raises `UsageError` for what this machine cannot do, so that it is said before anything is done."""
     for budget in budgets:
         make_accelerator(budget.precision)
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Tells the time by the clock at its start and what a watch measured since: a clock may be set back meanwhile."""
+
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        return self.started + timedelta(seconds=time.monotonic() - self.began)
 
 
 @dataclass(frozen=True)
@@ -181,16 +206,21 @@ class _Worker:
             self.observer.warned(f"a record could not be read and was moved to {self.store.set_aside(run.spec)}")
 
     def _carry_out(self, run: PlannedRun) -> None:
-        started = datetime.now(UTC)
+        watch = _Watch()
         try:
             for teacher in self._teachers_without_network(run):
                 self._teach_again(teacher)
             self.observer.started(run, self.store.checkpoint(run.spec).is_file())
-            record = self._done(run, started, self._train(run))
+            record = self._done(run, watch, self._train(run))
         except (Interrupted, KeyboardInterrupt):
             raise
         except Exception as error:
-            record = self._failed(run, started, error)
+            record = self._failed(run, watch, error)
+            if several() and not isinstance(error, Diverged):
+                raise InfrastructureError(
+                    f"a run over several processes failed, and they can do no other: {type(error).__name__}: {error}",
+                    hint="mend what made it fail, then repeat the command: finished runs are kept, others go on",
+                ) from error
         self.tally.made_now += 1
         if record.failure is None or record.failure.kind == "diverged":
             self._tell(run, diverged=record.failure is not None)
@@ -207,14 +237,23 @@ class _Worker:
                 f"the method learns from single-task networks, and those of {names} did not end well",
                 hint="mend what made them fail, then repeat the command",
             )
+        work = Work(
+            run.spec,
+            {source.dataset: self.stores[source.dataset].folder for source in run.spec.sources},
+            self.store.checkpoint(run.spec),
+            self.plan.suite.budget.checkpoint_every,
+            networks,
+        )
+        hand_out(work)
         outcome = train(
             run.spec,
             [SourceData(source, self.stores[source.dataset]) for source in run.spec.sources],
-            checkpoint=self.store.checkpoint(run.spec),
-            checkpoint_every=self.plan.suite.budget.checkpoint_every,
+            checkpoint=work.checkpoint,
+            checkpoint_every=work.checkpoint_every,
             teachers=networks,
             progress=lambda done, total: self.observer.stepped(run, done, total),
             should_stop=self.should_stop,
+            warn=lambda message: self.observer.warned(f"{run.title}: {message}"),
         )
         if run.spec.id in self.plan.teachers:
             self.store.keep_network(run.spec.id, outcome.network)
@@ -234,7 +273,7 @@ class _Worker:
                 self._train(run)
                 self.store.clear_work(run.spec)
 
-    def _done(self, run: PlannedRun, started: datetime, outcome: Outcome) -> Record:
+    def _done(self, run: PlannedRun, watch: _Watch, outcome: Outcome) -> Record:
         scores: dict[str, dict[str, dict[str, Score]]] = {}
         tables = []
         for made in outcome.predictions:
@@ -246,7 +285,7 @@ class _Worker:
             scores.setdefault(made.dataset, {})[made.task] = found
             table = predictions_table(made.images, made.groups, made.scores, made.references)
             tables.append((f"{made.dataset}.{made.task}.parquet", table))
-        record = self._blank(run, started, "done").model_copy(
+        record = self._blank(run, watch, "done").model_copy(
             update={
                 "scores": scores,
                 "label_changes": outcome.changes,
@@ -261,19 +300,21 @@ class _Worker:
                     gradient_bytes=outcome.gradient_bytes,
                     peak_memory=outcome.peak_memory,
                     device=outcome.device,
+                    pieces=outcome.pieces,
+                    processes=outcome.processes,
                 ),
             }
         )
         return self.store.add(record, tables)
 
-    def _failed(self, run: PlannedRun, started: datetime, error: Exception) -> Record:
+    def _failed(self, run: PlannedRun, watch: _Watch, error: Exception) -> Record:
         kind: FailureKind = "error"
         if isinstance(error, Diverged):
             kind = "diverged"
         elif is_infrastructure(error):
             kind = "infrastructure"
         failure = Failure(kind=kind, message=str(error), traceback="".join(traceback.format_exception(error)))
-        record = self._blank(run, started, "failed").model_copy(update={"failure": failure})
+        record = self._blank(run, watch, "failed").model_copy(update={"failure": failure})
         if kind == "infrastructure" and not isinstance(error, MemoryError):
             raise _storage_failed(error) from error
         try:
@@ -281,7 +322,7 @@ class _Worker:
         except OSError as storing:
             raise _storage_failed(storing) from storing
 
-    def _blank(self, run: PlannedRun, started: datetime, status: Literal["done", "failed"]) -> Record:
+    def _blank(self, run: PlannedRun, watch: _Watch, status: Literal["done", "failed"]) -> Record:
         return Record(
             record_version=RECORD_VERSION,
             id=run.spec.id,
@@ -289,8 +330,8 @@ class _Worker:
             status=status,
             suite=run.suite,
             command=self.command,
-            started=started,
-            finished=datetime.now(UTC),
+            started=watch.started,
+            finished=watch.now(),
             environment=environment(),
         )
 

@@ -73,7 +73,8 @@ class Cost(_Part):
     """What a run took: steps, training images (repeats counted), seconds by phase, parameters of the network.
 
     `gradient_bytes`: memory that a balancer held for gradients of single tasks; `peak_memory`: bytes of GPU memory at
-    most, None on a CPU.
+    most, None on a CPU; `pieces`: parts that each batch was divided into, since memory could not hold it at once;
+    `processes`: how many shared the run, each with a device of its own.
     """
 
     steps: int
@@ -83,6 +84,8 @@ class Cost(_Part):
     gradient_bytes: int = 0
     peak_memory: int | None = None
     device: str
+    pieces: int = 1
+    processes: int = 1
 
 
 class Record(_Part):

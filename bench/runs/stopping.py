@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from types import FrameType
 
 from bench.errors import Interrupted
+from bench.training.launch import several
 
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
     """Gives a function that tells whether SIGINT or SIGTERM came.
 
-    Raises `Interrupted` from wherever the work stands on a second SIGINT.
+    Raises `Interrupted` from wherever the work stands on a second SIGINT, but where several processes share the work:
+    their launcher repeats a Ctrl-C to each of them, and ends them by itself if they take too long.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -23,7 +25,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         return
 
     def ask(number: int, _: FrameType | None) -> None:
-        if asked.is_set() and number == signal.SIGINT:
+        if asked.is_set() and number == signal.SIGINT and not several():
             raise KeyboardInterrupt
         asked.set()
 

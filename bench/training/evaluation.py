@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from bench.data.augmentation import to_input
 from bench.data.batches import SourceData
@@ -21,6 +21,9 @@ from bench.data.store import Store
 from bench.models.network import Normalisation
 from bench.specs.components import load_part
 from bench.specs.run import RunTask
+from bench.training.feed import on_device
+from bench.training.pieces import in_pieces
+from bench.training.processes import Processes
 
 EVALUATION_BATCH = 256
 
@@ -74,21 +77,34 @@ def probabilities(
     normalisation: Normalisation,
     accelerator: Accelerator,
 ) -> dict[str, NDArray[np.float32]]:
-    """What a network says of some images of a store: float32 [rows, labels] by task. It is left in training mode."""
-    mean = torch.tensor(normalisation.mean, device=accelerator.device)
-    std = torch.tensor(normalisation.std, device=accelerator.device)
-    parts: dict[str, list[torch.Tensor]] = {task: [] for task in tasks}
-    network.eval()
-    with torch.no_grad():
-        for start in range(0, len(rows), EVALUATION_BATCH):
-            images = torch.from_numpy(store.gather(rows[start : start + EVALUATION_BATCH]))
+    """What a network says of some images of a store: float32 [rows, labels] by task. It is left in training mode.
+
+    Several processes share the images; each gets what all of them say. Where memory does not hold a batch, smaller ones
+    do. Raises `MemoryError` where it does not hold an image.
+    """
+    device, processes = accelerator.device, Processes.of(accelerator)
+    mean = torch.tensor(normalisation.mean, device=device)
+    std = torch.tensor(normalisation.std, device=device)
+    mine = rows[processes.share(len(rows))]
+
+    def outputs(pieces: int) -> dict[str, Tensor]:
+        size = -(-EVALUATION_BATCH // pieces)
+        parts = {task: [torch.empty(0, len(about.labels), device=device)] for task, about in tasks.items()}
+        batches = (torch.from_numpy(store.gather(mine[at : at + size])) for at in range(0, len(mine), size))
+        for images in on_device(batches, device):
             with accelerator.autocast():
-                outputs = network(to_input(images.to(accelerator.device), mean, std)).logits
+                said = network(to_input(images, mean, std)).logits
             for name, task in tasks.items():
-                logits = outputs[name].float()
+                logits = said[name].float()
                 parts[name].append(logits.softmax(1) if task.type == "multiclass" else logits.sigmoid())
+        return {name: torch.cat(made) for name, made in parts.items()}
+
+    network.eval()
+    with torch.inference_mode():
+        scores = in_pieces(outputs, EVALUATION_BATCH)
+        found = {name: processes.joined(own, len(rows)).cpu().numpy() for name, own in scores.items()}
     network.train()
-    return {name: torch.cat(found).cpu().numpy() for name, found in parts.items()}
+    return found
 
 
 @cache

@@ -37,8 +37,8 @@ class Labelling:
     possible: Mapping[str, Mapping[str, NDArray[np.bool_]]]
     changes: Changes
 
-    def targets(self, places: Mapping[str, NDArray[np.intp]], device: torch.device) -> Targets:
-        """Targets of a batch: `places` among the training rows, by data set in the order of the batch."""
+    def targets(self, places: Mapping[str, NDArray[np.intp]]) -> Targets:
+        """Targets of a batch, on the CPU: `places` among the training rows, by data set in the order of the batch."""
         counts = [len(chosen) for chosen in places.values()]
         labels = {
             task: np.concatenate([self.known[name].labels[task][chosen] for name, chosen in places.items()])
@@ -61,9 +61,7 @@ class Labelling:
                     np.broadcast_to(full if m is None else m, (n, *one)) for m, n in zip(allowed, counts, strict=True)
                 ]
                 possible[task] = np.concatenate(rows)
-        return Targets(
-            _on(labels, device), _on(_there(weights), device), _on(_there(taught), device), _on(possible, device)
-        )
+        return Targets(_tensors(labels), _tensors(_there(weights)), _tensors(_there(taught)), _tensors(possible))
 
 
 def label(run: RunSpec, sources: Sequence[SourceData], teach: Teach | None = None) -> Labelling:
@@ -124,5 +122,5 @@ def _there(arrays: Mapping[str, NDArray[np.float32] | None]) -> dict[str, NDArra
     return {name: array for name, array in arrays.items() if array is not None}
 
 
-def _on(arrays: Mapping[str, NDArray[Any]], device: torch.device) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
+def _tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}

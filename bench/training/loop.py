@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,17 +19,22 @@ from torch import Tensor
 
 from bench.data.augmentation import augment
 from bench.data.batches import Batches, SourceData
-from bench.errors import Diverged, Interrupted, UsageError
+from bench.errors import Diverged, InfrastructureError, Interrupted, UsageError
 from bench.methods.balance import Balancer, Shared, balancer_of
 from bench.methods.objective import Losses, Objective, Targets
 from bench.models._timm import timm
+from bench.models.batch_norm import synchronised
 from bench.models.network import Network, Normalisation, build_network, normalisation_of, without_traces
 from bench.specs.budget import Optimizer
 from bench.specs.run import RunSpec
 from bench.specs.streams import stream_seed
 from bench.training.checkpoint import State, load_checkpoint, save_checkpoint
 from bench.training.evaluation import Predictions, predict, selection_score
+from bench.training.feed import Fed, fed
 from bench.training.labelling import Changes, label
+from bench.training.launch import several
+from bench.training.pieces import in_pieces, refuse_lone_images, respond
+from bench.training.processes import Processes
 from bench.training.schedule import learning_rate_factor
 from bench.training.teachers import teaching
 
@@ -47,7 +53,8 @@ class Outcome:
     """What a finished run leaves: test predictions of the selected model, and how it came there.
 
     `network`: the selected model's state; `changes`: what label transforms did; `gradient_bytes`: memory that the
-    balancer held for gradients of single tasks; `peak_memory`: bytes of GPU memory at most, None on a CPU.
+    balancer held for gradients of single tasks; `peak_memory`: bytes of GPU memory at most, None on a CPU; `pieces`:
+    parts that a batch had to be divided into, since memory could not hold it; `processes`: how many shared the run.
     """
 
     predictions: list[Predictions]
@@ -61,6 +68,8 @@ class Outcome:
     gradient_bytes: int
     peak_memory: int | None
     device: str
+    pieces: int
+    processes: int
 
 
 class Probe(Protocol):
@@ -90,20 +99,39 @@ def train(
     progress: Progress = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
     probe: Probe | None = None,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Outcome:
     """Train, select on validation, and predict the test split once.
 
     Goes on from `checkpoint` if it holds this run, and writes it every `checkpoint_every` steps. `should_stop` is asked
     after each step; if so, a checkpoint is written and `Interrupted` raised. `teachers` are files of the networks that
-    the run's teachers ended with, by run id. A `probe` is shown the steps that it wants. Raises `Diverged` when a loss
-    or a prediction is not finite.
+    the run's teachers ended with, by run id. A `probe` is shown the steps that it wants. Where the device runs out of
+    memory, each batch is divided, which `warn` is told. Raises `Diverged` when a loss or a prediction is not finite,
+    `MemoryError` when memory does not hold a single image.
     """
-    accelerator = make_accelerator(run.recipe.precision)
-    with torch.random.fork_rng():
-        torch.manual_seed(stream_seed(run.seed, "dropout"))
-        training = _Training(run, sources, accelerator, checkpoint, teachers or {}, probe)
-        training.run_steps(checkpoint_every, progress, should_stop)
-        return training.outcome()
+    images = sum(source.batch for source in run.sources)
+
+    def attempt(pieces: int) -> Outcome:
+        accelerator = make_accelerator(run.recipe.precision)
+        with torch.random.fork_rng():
+            torch.manual_seed(stream_seed(run.seed, "dropout"))
+            training = _Training(run, sources, accelerator, checkpoint, teachers or {}, probe, pieces)
+            training.run_steps(checkpoint_every, progress, should_stop)
+            return training.outcome()
+
+    def divided(pieces: int) -> None:
+        gc.collect()  # what the failed attempt left in circles of references
+        warn(
+            f"memory of the device did not hold a batch of {images} images: it is divided into {pieces} pieces; "
+            "losses are those of the whole batch, statistics of batch normalisation those of a piece"
+        )
+
+    if several():
+        try:
+            return attempt(1)
+        except torch.OutOfMemoryError as error:  # others wait for this process, and could not hear of a division
+            raise MemoryError(f"a device ran out of memory: {error}; use more processes or a smaller batch") from error
+    return in_pieces(attempt, images, divided)
 
 
 def make_accelerator(precision: str) -> Accelerator:
@@ -119,7 +147,9 @@ def make_accelerator(precision: str) -> Accelerator:
     mixed = _MIXED[precision]
     if is_initialized() and AcceleratorState().mixed_precision != mixed:
         AcceleratorState._reset_state(reset_partial_state=False)
-    return Accelerator(mixed_precision=mixed)
+    # accelerate starts several processes on CPUs only where it is told that there is nothing else
+    several_cpus = several() and not torch.cuda.is_available()
+    return Accelerator(mixed_precision=mixed, cpu=several_cpus or None)
 
 
 class _Training:
@@ -133,18 +163,25 @@ class _Training:
         checkpoint: Path,
         teachers: Mapping[str, Path],
         probe: Probe | None,
+        pieces: int,
     ) -> None:
         self.run, self.sources, self.accelerator, self.checkpoint = run, sources, accelerator, checkpoint
-        self.probe = probe
+        self.probe, self.pieces = probe, pieces
+        self.processes = _sharing(run, accelerator, probe)
         self.state = State()
         self.tasks = {task.name: task for task in run.tasks}
+        self.batch = sum(source.batch for source in run.sources)
         network = build_network(run.backbone, {task.name: len(task.labels) for task in run.tasks}, run.seed)
+        refuse_lone_images(network, self.batch, pieces)
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
         self.normalisation: Normalisation = normalisation_of(network.backbone)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.processes.count > 1:
+            network = synchronised(network, accelerator.device)
         self.balancer: Balancer = balancer_of(run).to(accelerator.device)
-        optimizer = make_optimizer(network, self.balancer, run.recipe.optimizer)
-        self.network, self.optimizer = accelerator.prepare(network, optimizer)
+        # accelerate's wrapper would give copies of features and logits, between which no gradient flows
+        self.network: Network = network.to(accelerator.device)
+        self.optimizer = accelerator.prepare(make_optimizer(network, self.balancer, run.recipe.optimizer))
         self.objective = Objective(run, accelerator.device)
         with self._timed("labels"):
             self.labelling = label(run, sources, teaching(run, sources, teachers, accelerator))
@@ -161,25 +198,33 @@ class _Training:
         looks = evenly_spaced(steps, self.run.recipe.evaluations)
         self.network.train()
         if self.probe is not None and self.state.step == 0:
-            self.probe.validated(step=0, network=self._unwrapped())
-        for step in range(self.state.step, steps):
-            with self._timed("train"):
-                self._count(self.step(step))
-                if self.state.step % LOG_EVERY == 0 or self.state.step in looks:
-                    self._log()
-            if self.state.step in looks:
-                self._validate()
-            if self.state.step < steps and should_stop():
-                self.save()
-                raise Interrupted("stopped on request; the run goes on from here when it is started again")
-            if self.state.step < steps and self.state.step % checkpoint_every == 0:
-                self.save()
-            progress(self.state.step, steps)
+            self.probe.validated(step=0, network=self.network)
+        to_do = range(self.state.step, steps)
+        with closing(fed(self.batches, self.labelling, to_do, self.accelerator.device, self.processes)) as batches:
+            for step in to_do:
+                with self._timed("train"):
+                    self._count(self.step(step, next(batches)))
+                    if self.state.step % LOG_EVERY == 0 or self.state.step in looks:
+                        self._log()
+                if self.state.step in looks:
+                    self._validate()
+                if self.state.step < steps and self._stops(should_stop):
+                    self.save()
+                    raise Interrupted("stopped on request; the run goes on from here when it is started again")
+                if self.state.step < steps and self.state.step % checkpoint_every == 0:
+                    self.save()
+                progress(self.state.step, steps)
+
+    def _stops(self, should_stop: Callable[[], bool]) -> bool:
+        """Whether to stop; several processes agree on it now and then, since each agreement makes them wait."""
+        if self.processes.count > 1 and self.state.step % LOG_EVERY:
+            return False
+        return bool(self.processes.told(should_stop()))
 
     def outcome(self) -> Outcome:
         """Predictions of the best model on the test split, which is read here and nowhere else."""
         with self._timed("test"):
-            self._unwrapped().load_state_dict(self.state.best)
+            self.network.load_state_dict(self.state.best)
             predictions = self._predict("test")
         state, device = self.state, self.accelerator.device
         return Outcome(
@@ -194,19 +239,24 @@ class _Training:
             gradient_bytes=self.balancer.held_bytes,
             peak_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
             device=str(device),
+            pieces=self.pieces,
+            processes=self.processes.count,
         )
 
-    def step(self, step: int) -> dict[str, Tensor]:
+    def step(self, step: int, batch: Fed) -> dict[str, Tensor]:
         """One training step; returns the value of each loss, still on the device."""
         recipe = self.run.recipe
         rate = recipe.optimizer.learning_rate * learning_rate_factor(recipe.schedule, step, recipe.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        images, targets = self._batch(step)
+        if self.processes.count > 1:  # each drops out other units, and none has to remember where its stream stands
+            torch.manual_seed(stream_seed(self.run.seed, "dropout", self.processes.rank, step))
+        color = recipe.augmentation.color > 0
+        images, targets = augment(batch.images, batch.changes, self.mean, self.std, color=color), batch.targets
         if self.probe is not None and self.probe.wants(step):
             self.probe.look(
                 step=step,
-                network=self._unwrapped(),
+                network=self.network,
                 objective=self.objective,
                 images=images,
                 targets=targets,
@@ -214,6 +264,7 @@ class _Training:
             )
         features, losses = self._forward(images, targets)
         self._backward(losses, step, features)
+        self.processes.add_up(self.network.parameters())
         if (step + 1) % LOG_EVERY == 0:
             self._refuse_infinite_gradients(step)
         if recipe.optimizer.clip_norm is not None:
@@ -221,27 +272,21 @@ class _Training:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.balancer.looks_again:
-            with torch.no_grad(), without_traces(self._unwrapped()):
+            with torch.no_grad(), without_traces(self.network):
                 self.balancer.after_step(torch.stack(list(self._forward(images, targets)[1].balanced.values())))
         return {name: value.detach() for name, value in losses.parts.items()}
 
-    def _batch(self, step: int) -> tuple[Tensor, Targets]:
-        """Augmented, normalised images float [n, 3, side, side] and their targets, on the device."""
-        device = self.accelerator.device
-        batch = self.batches.at(step)
-        raw, changes = batch.images.to(device, non_blocking=True), batch.changes.to(device)
-        images = augment(raw, changes, self.mean, self.std, color=self.run.recipe.augmentation.color > 0)
-        return images, self.labelling.targets(batch.places, device)
-
     def _forward(self, images: Tensor, targets: Targets) -> tuple[Tensor, Losses]:
+        """The features of this process's images, and the losses of the whole batch."""
         with self.accelerator.autocast():
-            response = self.network(images)
-        return response.features, self.objective(response.logits, targets)
+            response = respond(self.network, images, self.pieces)
+        precise = {task: logits.float() for task, logits in response.logits.items()}
+        logits = self.processes.joined_logits(precise, self.batch)
+        return response.features, self.objective(logits, targets)
 
     def _backward(self, losses: Losses, step: int, features: Tensor) -> None:
-        network = self._unwrapped()
-        heads = {task: tuple(head.parameters()) for task, head in network.heads.items()}
-        shared = Shared(features, tuple(network.backbone.parameters()), heads)
+        heads = {task: tuple(head.parameters()) for task, head in self.network.heads.items()}
+        shared = Shared(features, tuple(self.network.backbone.parameters()), heads, self.processes.total)
         try:
             self.balancer.backward(losses, step, shared, self.accelerator.backward)
         except Exception as error:  # a solver may break on numbers that are not finite before the log tells of them
@@ -250,17 +295,28 @@ class _Training:
             raise Diverged(f"the loss was not finite at step {step + 1}", hint=_CALMER) from error
 
     def save(self) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint; of several processes, the first one does."""
         with self._timed("checkpoint"):
             self._refuse_infinite(self.losses)
             self.state.losses = {name: float(value) for name, value in self.losses.items()}
-            scaler = self.accelerator.scaler
-            scaler_state = None if scaler is None else scaler.state_dict()
-            network, optimizer = self._unwrapped(), self.optimizer.optimizer
-            save_checkpoint(self.checkpoint, self.run.id, self.state, network, self.balancer, optimizer, scaler_state)
+            failure = None
+            if self.processes.leads:
+                try:
+                    self._write_checkpoint()
+                except (OSError, InfrastructureError) as error:
+                    failure = error
+            failure = self.processes.told(failure)
+            if failure is not None:
+                raise failure
+
+    def _write_checkpoint(self) -> None:
+        scaler = self.accelerator.scaler
+        scaler_state = None if scaler is None else scaler.state_dict()
+        network, optimizer = self.network, self.optimizer.optimizer
+        save_checkpoint(self.checkpoint, self.run.id, self.state, network, self.balancer, optimizer, scaler_state)
 
     def _resume(self) -> None:
-        network, optimizer = self._unwrapped(), self.optimizer.optimizer
+        network, optimizer = self.network, self.optimizer.optimizer
         found = load_checkpoint(self.checkpoint, self.run.id, network, self.balancer, optimizer)
         if found is None:
             return
@@ -285,12 +341,12 @@ class _Training:
         with self._timed("validation"):
             score = selection_score(self._predict("validation"), self.tasks)
             if self.probe is not None:
-                self.probe.validated(step=self.state.step, network=self._unwrapped())
+                self.probe.validated(step=self.state.step, network=self.network)
             self.state.curve[-1]["validation"] = None if math.isnan(score) else score
             if self.state.best_score is None or score > self.state.best_score:
                 self.state.best_score = None if math.isnan(score) else score
                 self.state.best_step = self.state.step
-                self.state.best = {name: value.clone() for name, value in self._unwrapped().state_dict().items()}
+                self.state.best = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     def _predict(self, split: str) -> list[Predictions]:
         found: list[Predictions] = []
@@ -316,10 +372,6 @@ class _Training:
         if self.accelerator.scaler is None and not math.isfinite(torch.nn.utils.get_total_norm(gradients)):
             raise Diverged(f"the gradients were not finite at step {step + 1}", hint=_CALMER)
 
-    def _unwrapped(self) -> Network:
-        network: Network = self.accelerator.unwrap_model(self.network)
-        return network
-
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
         started = time.perf_counter()
@@ -327,6 +379,20 @@ class _Training:
             yield
         finally:
             self.state.seconds[phase] = self.state.seconds.get(phase, 0.0) + time.perf_counter() - started
+
+
+def _sharing(run: RunSpec, accelerator: Accelerator, probe: Probe | None) -> Processes:
+    """The processes that share a run. Raises `UsageError` where they cannot."""
+    processes = Processes.of(accelerator)
+    batch = sum(source.batch for source in run.sources)
+    if batch < processes.count:
+        raise UsageError(
+            f"a step of {batch} images cannot be shared by {processes.count} processes",
+            hint="start fewer processes, or choose a budget with a larger batch",
+        )
+    if probe is not None and processes.count > 1:
+        raise UsageError("a diagnosis looks at a run in one process", hint="start it without torchrun or accelerate")
+    return processes
 
 
 def make_optimizer(network: Network, balancer: Balancer, settings: Optimizer) -> torch.optim.Optimizer:

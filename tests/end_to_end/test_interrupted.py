@@ -147,6 +147,14 @@ def test_a_second_ctrl_c_stops_at_once():
         raise AssertionError("the second request was not obeyed")
 
 
+def test_of_several_processes_none_stops_at_once(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with stop_requests() as should_stop:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert should_stop()
+
+
 def test_repeated_sigterm_is_patient_and_handlers_are_put_back():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with stop_requests() as should_stop:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
+import shutil
+from datetime import datetime, timedelta
 
 import pytest
 
 from bench.methods.terms import supervised
+from bench.runs import execute
+from bench.training import loop
 
 EXPLODING = """
     kind: method
@@ -155,3 +160,55 @@ def test_memory_that_lacks_outside_of_a_run_is_not_a_fault_of_bench(bench, monke
     assert told.code == 4
     assert "the machine failed: MemoryError" in told.err
     assert "Traceback" not in told.err
+
+
+def removing_before(run, folder):
+    """Training, but for a folder that somebody removes before the run of that number."""
+    calls = itertools.count()
+
+    def train(*arguments, **options):
+        if next(calls) == run:
+            shutil.rmtree(folder)
+        return loop.train(*arguments, **options)
+
+    return train
+
+
+def test_prepared_data_that_are_removed_under_a_suite_are_told_and_made_again(world, bench, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(execute, "train", removing_before(1, world.cache))
+        run = bench("run", "--suite", "tiny", "--seeds", "1")
+    assert run.code == 4
+    assert "is gone; it was there when the store was opened" in run.err
+    assert "Traceback" not in run.err
+    kept = world.scores()
+    assert "done" in {record["status"] for record in kept.values()}
+    assert bench("run", "--suite", "tiny", "--seeds", "1").code == 0
+    assert {record["status"] for record in world.scores().values()} == {"done"}
+
+
+def test_records_that_are_removed_under_a_suite_are_not_taken_for_done(world, bench, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(execute, "train", removing_before(2, world.results / "runs" / "standin"))
+        run = bench("run", "--suite", "tiny", "--seeds", "1")
+    assert run.code == 4
+    assert "records of 2 runs were removed from" in run.err
+    assert len(world.scores()) == 2
+    assert bench("run", "--suite", "tiny", "--seeds", "1").code == 0
+    assert len(world.scores()) == 4
+
+
+def test_a_clock_that_is_set_back_makes_no_record_that_ends_before_it_starts(bench, world, monkeypatch):
+    class Clock(datetime):
+        days = itertools.count(1)
+
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2026, 1, 20, tzinfo=tz) - timedelta(days=next(cls.days))
+
+    monkeypatch.setattr(execute, "datetime", Clock)
+    assert bench("run", "--suite", "tiny", "--seeds", "1").code == 0
+    for record in records(world):
+        started, finished = (datetime.fromisoformat(record[name]) for name in ("started", "finished"))
+        assert timedelta(0) < finished - started < timedelta(minutes=5)
+        assert all(seconds >= 0 for seconds in record["cost"]["seconds"].values())

@@ -17,7 +17,6 @@ from ..methods.samples import run_with
 
 KINDS = RunTask(name="kinds", type="multiclass", labels=("cat", "dog"), metrics=("accuracy",), primary="accuracy")
 PARTS = RunTask(name="parts", type="multilabel", labels=("ear", "tail", "paw"), metrics=("mean_f1",), primary="mean_f1")
-CPU = torch.device("cpu")
 PLACES = {"first": np.array([4, 0, 19]), "second": np.array([12, 12])}
 
 
@@ -44,7 +43,7 @@ def labelling(*sources, teach=None) -> Labelling:
 
 
 def test_targets_say_what_is_annotated_and_nothing_of_what_is_not_taken():
-    found = labelling(source("first", "kinds"), source("second", "parts")).targets(PLACES, CPU)
+    found = labelling(source("first", "kinds"), source("second", "parts")).targets(PLACES)
     assert (found.labels["kinds"].dtype, found.labels["parts"].dtype) == (torch.int64, torch.int8)
     assert (found.labels["kinds"].shape, found.labels["parts"].shape) == ((5,), (5, 3))
     first, second = STORES["first"], STORES["second"]
@@ -69,7 +68,7 @@ def test_weights_teachers_and_label_spaces_stand_beside_their_images():
         "first": TrainingLabels(first.labels, {"kinds": weights}),
         "second": TrainingLabels(second.labels, {}, {"kinds": taught}),
     }
-    found = Labelling(made.tasks, made.rows, known, made.possible, {}).targets(PLACES, CPU)
+    found = Labelling(made.tasks, made.rows, known, made.possible, {}).targets(PLACES)
     np.testing.assert_array_equal(found.weights["kinds"], [weights[4], weights[0], weights[19], 1, 1])
     assert torch.isnan(found.taught["kinds"][:3]).all()
     np.testing.assert_array_equal(found.taught["kinds"][3:], taught[[12, 12]])

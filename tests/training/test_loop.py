@@ -2,80 +2,22 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
 
-from bench.data.batches import SourceData
 from bench.data.store import Store
 from bench.errors import Diverged, InfrastructureError, Interrupted, UsageError
-from bench.runs.plan import PlannedRun, SuitePlan, plan
-from bench.specs.catalog import open_catalog
+from bench.models.network import build_network
 from bench.specs.dataset import SPLITS
 from bench.specs.run import RunSpec
 from bench.training import checkpoint as checkpoints
 from bench.training import loop
-from bench.training.loop import Outcome, evenly_spaced, make_accelerator, train
+from bench.training.loop import evenly_spaced, make_accelerator, train
+
+from .samples import assert_same, changed, go, run_of, sources_of
 
 STEPS = 6
-ALONE = """
-    kind: suite
-    name: alone
-    title: One data set with one task
-    datasets: [tiny_faces]
-    backbones: [tiny_net]
-    methods: [single_task, multi_task]
-    budget: tiny_budget
-    margins: {macro_f1: 0.05}
-"""
-
-
-@pytest.fixture
-def planned(world, monkeypatch):
-    """Plans a suite of the tiny world and prepares its data."""
-    for name, value in world.variables.items():
-        monkeypatch.setenv(name, value)
-    world.write("alone", ALONE)
-
-    def make(suite: str = "tiny") -> SuitePlan:
-        (one,) = plan(open_catalog([]), suite, seeds=1)
-        for preparation in one.preparations.values():
-            preparation.prepare()
-        return one
-
-    return make
-
-
-def changed(run: RunSpec, **recipe) -> RunSpec:
-    """The same run with another recipe, made anew so that its id is too."""
-    content = run.model_dump(mode="json")
-    content["recipe"] |= recipe
-    return RunSpec.model_validate_json(json.dumps(content))
-
-
-def sources_of(one: SuitePlan, run: RunSpec, store=lambda store: store) -> list[SourceData]:
-    return [SourceData(source, store(one.preparations[source.dataset].open())) for source in run.sources]
-
-
-def run_of(one: SuitePlan, method: str, task: str | None = None) -> PlannedRun:
-    return next(run for run in one.runs if run.method == method and run.task == task)
-
-
-def go(one: SuitePlan, run: RunSpec, file, **options) -> Outcome:
-    options = {"checkpoint_every": 1000} | options
-    return train(run, sources_of(one, run), checkpoint=file, **options)
-
-
-def assert_same(ours: Outcome, theirs: Outcome) -> None:
-    assert ours.curve == theirs.curve
-    assert (ours.selected_step, ours.validation_score) == (theirs.selected_step, theirs.validation_score)
-    for mine, other in zip(ours.predictions, theirs.predictions, strict=True):
-        assert (mine.dataset, mine.task) == (other.dataset, other.task)
-        assert mine.images.tolist() == other.images.tolist()
-        assert np.array_equal(mine.scores, other.scores)
-        assert np.array_equal(mine.references, other.references)
 
 
 def test_a_joint_run_over_one_data_set_and_task_is_its_twin_to_the_last_bit(planned, tmp_path):
@@ -251,6 +193,19 @@ def test_two_precisions_in_one_process(planned, tmp_path):
     assert not np.array_equal(mixed.predictions[0].scores, first.predictions[0].scores)
     assert mixed.predictions[0].scores.dtype == np.float32
     assert np.allclose(mixed.predictions[0].scores.sum(1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["pcgrad", "mgda_ub"])
+def test_gradients_that_are_balanced_in_bfloat16_reach_the_backbone(planned, world, tmp_path, method):
+    world.change("tiny", "distribution_matching]", f"{method}]")
+    world.change("tiny_budget", "image_size: 16", "image_size: 32")  # torch 2.13 gives NaN of maps of one pixel
+    one = planned()
+    run = run_of(one, method).spec
+    untrained = build_network(run.backbone, {task.name: len(task.labels) for task in run.tasks}, run.seed)
+    plain, mixed = (go(one, changed(run, precision=name), tmp_path / name) for name in ("float32", "bfloat16"))
+    for name, before in untrained.backbone.named_parameters():
+        moved, wanted = (outcome.network[f"backbone.{name}"] - before.detach() for outcome in (mixed, plain))
+        assert moved.norm() > 0.5 * wanted.norm(), name
 
 
 def test_bfloat16_goes_on_to_the_same_numbers_too(planned, tmp_path):
