@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,8 @@ from bench.cli.options import (
     AsJson,
     Budget,
     Controls,
+    GpuSlots,
+    Jobs,
     Limit,
     Only,
     Results,
@@ -25,13 +28,15 @@ from bench.cli.options import (
     print_json,
     results_of,
 )
-from bench.errors import NothingMeasured
+from bench.errors import NothingMeasured, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from bench.runs.execute import Tally
+    from bench.runs.agenda import Tally
+    from bench.runs.execute import Executor
+    from bench.runs.forecast import Forecast
     from bench.runs.plan import SuitePlan
     from bench.runs.records import Record, RecordStore
 
@@ -53,17 +58,18 @@ def show_plan(
     limit: Limit = None,
     only: Only = None,
     controls: Controls = False,
+    jobs: Jobs = 1,
+    gpu_slots: GpuSlots = None,
     json: AsJson = False,
 ) -> None:
     """Show the matrix of a suite, what is done already, and about how long the rest takes.
 
     Example: bench plan faces --seeds 5
     """
-    from bench.runs.execute import to_do
-    from bench.runs.forecast import forecast
     from bench.runs.plan import plan
     from bench.runs.records import RecordStore
 
+    environments = _environments(jobs, gpu_slots)
     store = RecordStore(results_of(results))
     plans = plan(
         catalog_of(specs),
@@ -75,11 +81,11 @@ def show_plan(
         controls=controls,
         store=store,
     )
+    forecast = _forecast(plans, store, environments)
     if json:
-        seconds = (forecast(p, (*to_do(p, store), *p.to_come), store) for p in plans)
-        print_json([_as_json(p, store) | {"seconds_to_do": s} for p, s in zip(plans, seconds, strict=True)])
+        print_json([_as_json(one, store) | {"seconds_to_do": forecast.to_end(one)} for one in plans])
         return
-    _print_plans(plans, store)
+    _print_plans(plans, store, forecast)
 
 
 def run(
@@ -93,34 +99,36 @@ def run(
     limit: Limit = None,
     only: Only = None,
     controls: Controls = False,
+    jobs: Jobs = 1,
+    gpu_slots: GpuSlots = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
 ) -> None:
     """Do what a suite still lacks, then show transfer verdicts and the leaderboard.
 
     Interrupted (Ctrl-C) or killed, it goes on where it was when it is started again. Exit code 4 if some runs failed.
     Where the budget tunes, trials come first, and what does best on validation is run. With --controls it also shows
-    whether the gain of coupling vanishes where it must.
+    whether the gain of coupling vanishes where it must. With --jobs N or --gpu-slots K several runs are carried out at
+    once, with the same numbers as one by one with as many threads each.
 
-    Example: bench run --suite faces
+    Example: bench run --suite faces --jobs 2
     """
     if dry_run:
-        show_plan(suite, specs, results, budget, seeds, limit, only, controls)
+        show_plan(suite, specs, results, budget, seeds, limit, only, controls, jobs, gpu_slots)
         return
     from bench.runs.stopping import stop_requests
 
     with stop_requests() as should_stop:  # from the first moment on, so that no request is lost
         from bench.cli.progress import RunProgress
         from bench.runs.check import checked_suite
-        from bench.runs.execute import check_machine, prepare_data
+        from bench.runs.execute import InThisProcess, check_machine, prepare_data
         from bench.runs.plan import find_preparations, plan
+        from bench.runs.processes import processes
         from bench.runs.records import RecordStore
 
         catalog, store = catalog_of(specs), RecordStore(results_of(results))
         resolved = checked_suite(catalog, suite, budget=budget)
         check_machine(one.budget for one in resolved)
-        with RunProgress(errors()) as progress:
-            for one in resolved:
-                prepare_data(list(find_preparations(catalog, one).values()), progress, should_stop)
+        environments = _environments(jobs, gpu_slots)
 
         def make_plans() -> tuple[SuitePlan, ...]:
             return plan(
@@ -134,7 +142,11 @@ def run(
                 store=store,
             )
 
-        plans, tally = _carry_out(make_plans, store, should_stop)
+        with processes(environments) if environments else nullcontext(InThisProcess()) as executor:
+            with RunProgress(errors()) as progress:
+                for one in resolved:
+                    prepare_data(list(find_preparations(catalog, one).values()), progress, should_stop)
+            plans, tally = _carry_out(make_plans, store, environments, executor, should_stop)
         _print_results(plans, store)
         _print_failures(plans, store, tally)
     if not any(planned.spec.id in tally.done for one in plans for planned in one.runs):
@@ -162,9 +174,9 @@ def status(
     """
     from bench.reports.plan import status_table
     from bench.reports.table import print_table
-    from bench.runs.execute import state_of
     from bench.runs.plan import plan
     from bench.runs.records import RecordStore
+    from bench.runs.state import state_of
 
     store = RecordStore(results_of(results))
     plans = plan(
@@ -184,43 +196,79 @@ def status(
         print_table(status_table(one, [state_of(r, store) for r in one.everything]), output())
 
 
+def _environments(jobs: int, gpu_slots: int | None) -> list[dict[str, str]]:
+    """The environment of each worker process; none where runs are carried out in this one."""
+    from bench.runs.processes import gpu_shares, shares, visible_gpus
+
+    if gpu_slots is None:
+        return shares(jobs) if jobs > 1 else []
+    if jobs > 1:
+        raise UsageError(
+            "--jobs and --gpu-slots both say how many runs there are at once",
+            hint="give one of them: --gpu-slots K for K runs on each GPU, --jobs N for N runs on the processor",
+        )
+    return gpu_shares(gpu_slots, visible_gpus())
+
+
+def _forecast(plans: Sequence[SuitePlan], store: RecordStore, environments: Sequence[Mapping[str, str]]) -> Forecast:
+    from bench.runs.forecast import Forecast
+
+    if not environments:
+        return Forecast(plans, store)
+    return Forecast(plans, store, threads=int(environments[0]["OMP_NUM_THREADS"]), workers=len(environments))
+
+
 def _carry_out(
-    make_plans: Callable[[], tuple[SuitePlan, ...]], store: RecordStore, should_stop: Callable[[], bool]
+    make_plans: Callable[[], tuple[SuitePlan, ...]],
+    store: RecordStore,
+    environments: Sequence[Mapping[str, str]],
+    executor: Executor,
+    should_stop: Callable[[], bool],
 ) -> tuple[tuple[SuitePlan, ...], Tally]:
     """Carry out plans, and plan again for as long as ended trials bring new runs."""
     from bench.cli.progress import RunProgress
-    from bench.runs.execute import Tally, execute
+    from bench.runs.agenda import Tally
+    from bench.runs.execute import execute
 
     tally, command = Tally(), ["bench", *sys.argv[1:]]
     plans = make_plans()
-    _print_plans(plans, store)
+    forecast = _forecast(plans, store, environments)
+    _print_plans(plans, store, forecast)
     while True:
         with RunProgress(errors(), plans, store) as progress:
-            execute(plans, store, progress, command=command, should_stop=should_stop, tally=tally)
+            execute(
+                plans,
+                store,
+                progress,
+                executor=executor,
+                seconds_of=forecast.seconds_of,
+                command=command,
+                should_stop=should_stop,
+                tally=tally,
+            )
         attempted = {planned.spec.id for one in plans for planned in one.everything}
         if not any(one.to_come for one in plans):
             return plans, tally
         plans = make_plans()
+        forecast = _forecast(plans, store, environments)
         if all(planned.spec.id in attempted for one in plans for planned in one.everything):
             return plans, tally
 
 
-def _print_plans(plans: Sequence[SuitePlan], store: RecordStore) -> None:
+def _print_plans(plans: Sequence[SuitePlan], store: RecordStore, forecast: Forecast) -> None:
     from bench.reports.plan import plan_table, tuning_table
     from bench.reports.table import print_table
-    from bench.runs.execute import state_of, to_do
-    from bench.runs.forecast import forecast
+    from bench.runs.state import state_of
 
     for one in plans:
         states = [state_of(r, store) for r in one.everything]
-        seconds = forecast(one, (*to_do(one, store), *one.to_come), store)
-        print_table(plan_table(one, states, seconds), output())
+        print_table(plan_table(one, states, forecast.to_end(one)), output())
         if one.searches:
             print_table(tuning_table(one), output())
 
 
 def _as_json(one: SuitePlan, store: RecordStore) -> dict[str, object]:
-    from bench.runs.execute import state_of
+    from bench.runs.state import state_of
 
     runs = [
         {
