@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from bench.runs.records import Record, RecordStore
 
 SOME_RUNS_FAILED = 4
+WATCH_SECONDS = 1.0
 
 
 def register(app: typer.Typer) -> None:
@@ -166,34 +167,77 @@ def status(
     limit: Limit = None,
     only: Only = None,
     controls: Controls = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on looking, with what is under way, until all runs have ended.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Tell the state of every run of a suite.
 
+    With --watch it may be asked from another terminal or machine that sees the results folder; Ctrl-C ends the looking
+    alone.
+
     Example: bench status faces
     """
+    if watch and json:
+        raise UsageError("--watch goes on and on, and --json is one document", hint="give one of them")
     from bench.reports.plan import status_table
     from bench.reports.table import print_table
     from bench.runs.plan import plan
     from bench.runs.records import RecordStore
     from bench.runs.state import state_of
 
-    store = RecordStore(results_of(results))
-    plans = plan(
-        catalog_of(specs),
-        suite,
-        budget=budget,
-        seeds=seeds,
-        limit=limit,
-        only=only or (),
-        controls=controls,
-        store=store,
-    )
+    store, catalog = RecordStore(results_of(results)), catalog_of(specs)
+
+    def make_plans() -> tuple[SuitePlan, ...]:
+        return plan(
+            catalog,
+            suite,
+            budget=budget,
+            seeds=seeds,
+            limit=limit,
+            only=only or (),
+            controls=controls,
+            store=store,
+        )
+
+    if watch:
+        _watch(suite, make_plans, store)
+        return
+    plans = make_plans()
     if json:
         print_json([_as_json(p, store) for p in plans])
         return
     for one in plans:
         print_table(status_table(one, [state_of(r, store) for r in one.everything]), output())
+
+
+def _watch(suite: str, make_plans: Callable[[], tuple[SuitePlan, ...]], store: RecordStore) -> None:
+    """Show how far a suite is until it has ended: drawn anew on a terminal, else whenever states have changed."""
+    import time
+
+    from rich.live import Live
+
+    from bench.reports.plan import watch_table
+    from bench.reports.table import print_table, rich_table
+    from bench.runs.stopping import stopped_at_once
+    from bench.runs.watch import Watch
+
+    plans, watch, console, before = make_plans(), Watch(store), output(), None
+    message = "stopped looking; the runs themselves go on"
+    with stopped_at_once(message), Live(console=console, auto_refresh=False) as live:
+        while True:
+            view = watch.look(plans)
+            if console.is_terminal:
+                live.update(rich_table(watch_table(suite, view)), refresh=True)
+            elif view.states != before:
+                print_table(watch_table(suite, view), console)
+            before = view.states
+            if view.ended:
+                return
+            time.sleep(WATCH_SECONDS)
+            if any(one.to_come for one in plans):
+                plans = make_plans()
 
 
 def _environments(jobs: int, gpu_slots: int | None) -> list[dict[str, str]]:
