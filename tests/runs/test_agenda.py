@@ -121,7 +121,14 @@ def test_lost_runs_come_again_first_and_not_without_end(monkeypatch):
 
 @pytest.mark.parametrize(
     ("jobs", "limits", "threads"),
-    [(1, {}, 8), (2, {}, 4), (3, {}, 2), (20, {}, 1), (2, {"OMP_NUM_THREADS": "1"}, 1), (2, {"MKL_NUM_THREADS": ""}, 4)],
+    [
+        (1, {}, 8),
+        (2, {}, 4),
+        (3, {}, 2),
+        (20, {}, 1),
+        (2, {"OMP_NUM_THREADS": "1"}, 1),
+        (2, {"MKL_NUM_THREADS": ""}, 4),
+    ],
 )
 def test_cores_are_shared(monkeypatch, jobs, limits, threads):
     from bench.runs import processes
