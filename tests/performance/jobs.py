@@ -21,7 +21,11 @@ DATASET = """
     title: Small {name}
     domain: faces
     tasks: {{{task}: {{}}}}
-    standin: {{name: faces, relatedness: emotion_action_units, images: {{train: 400, validation: 100, test: 100}}}}
+    standin:
+      name: faces
+      relatedness: emotion_action_units
+      images: {{train: 400, validation: 100, test: 100}}
+      prevalence: {{neutral: 0.2, happiness: 0.3, sadness: 0.1, surprise: 0.1, fear: 0.1, disgust: 0.1, anger: 0.1}}
     licence: none needed
     home_page: https://example.org/
     citation: none
