@@ -1,6 +1,7 @@
 # make demo   install and run the main job on what comes with bench
 # make test   install for development and run the tests
 # make external  tests that need chromium and its driver, and a TeX (Debian: apt-get install chromium chromium-driver texlive-latex-recommended)
+# make check  the numbers of a small suite against those reported (a minute)
 # make lint   formatting, style, types, layers
 # make perf   benchmarks (ratios; minutes), written to results/performance/
 # make simulation   what verdicts are worth: false alarms, coverage, power (minutes), written to results/simulations/
@@ -10,13 +11,16 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test external lint perf scale simulation clean
+.PHONY: demo test check external lint perf scale simulation clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
 
 test: $(VENV)/.development
 	$(BIN)/python -m pytest -n auto
+
+check: $(VENV)/.runtime
+	$(BIN)/bench check guard
 
 external: $(VENV)/.development
 	$(BIN)/python -m pytest -m external

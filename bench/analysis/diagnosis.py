@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from bench.runs.diagnose import Diagnosed, Diagnosis
 from bench.runs.plan import Cell, SuitePlan
 from bench.runs.records import Record
+from bench.training.evaluation import Predictions
 from bench.training.probe import Agreement, Look
 
 Key = TypeVar("Key")
 Outer = TypeVar("Outer")
 BINS = 15
-Predicted = tuple[NDArray[np.float32], NDArray[np.int32] | NDArray[np.int8]]
-"""Scores float32 [n, labels] and references int [n] (multiclass) or [n, labels] (multilabel), -1 = not annotated."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def suite_diagnosis(
     plan: SuitePlan,
     found: Sequence[Diagnosed],
     records: Mapping[str, Record],
-    predictions: Callable[[Record, str, str], Predicted | None],
+    predictions: Callable[[Record, str, str], Predictions | None],
 ) -> SuiteDiagnosis:
     """Put together what is known of a plan's runs.
 
@@ -215,7 +214,7 @@ def agreement_courses(backbone: str, method: str, diagnoses: Sequence[Diagnosis]
 def calibrations(
     plan: SuitePlan,
     records: Mapping[str, Record],
-    predictions: Callable[[Record, str, str], Predicted | None],
+    predictions: Callable[[Record, str, str], Predictions | None],
 ) -> tuple[Calibration, ...]:
     """Every cell of a plan of which there are test predictions, single-task twins and joint methods alike."""
     found = []
@@ -225,7 +224,7 @@ def calibrations(
             record = records.get(run.spec.id)
             made = predictions(record, cell.dataset, cell.task) if record is not None else None
             if made is not None:
-                by_seed[seed] = task_calibration_error(*made)
+                by_seed[seed] = task_calibration_error(made.scores, made.references)
         if by_seed:
             found.append(Calibration(cell, by_seed))
     return tuple(found)

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-THRESHOLD = 0.5
-"""An attribute is predicted where its probability is above this, as the metrics have it."""
+from bench.metrics._local import THRESHOLD
 
 References = NDArray[np.int32] | NDArray[np.int8]
 
 
 def predicted(scores: NDArray[np.float32], references: References) -> NDArray[np.int64]:
     """Predicted classes [n], or attributes 0 and 1 [n, labels]; -1 where the references do not know the answer."""
-    found = scores.argmax(1) if references.ndim == 1 else scores > THRESHOLD
+    found = scores.argmax(1) if references.ndim == 1 else scores >= THRESHOLD
     return np.where(references < 0, -1, found).astype(np.int64)
 
 
-def confusion(scores: NDArray[np.float32], references: NDArray[np.int32]) -> NDArray[np.int64]:
+def confusion(scores: NDArray[np.float32], references: References) -> NDArray[np.int64]:
     """Images by true class (rows) and predicted class (columns), int64 [classes, classes]."""
     classes = scores.shape[1]
     known = references >= 0

@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.sparse import csr_array, hstack
+from scipy.sparse import csr_array
 
 from bench.analysis.counts import Sums
 from bench.data.decode import cores
@@ -77,37 +77,6 @@ def interval(
         return Interval(value, math.nan, math.nan, found, 0)
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(value, float(low), float(high), found, len(defined))
-
-
-def difference_interval(
-    first: csr_array,
-    second: csr_array,
-    clusters: NDArray[np.integer],
-    statistic: Statistic,
-    *,
-    resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
-    seed: int = 0,
-) -> Interval:
-    """The interval of how much the metric of `second` is above that of `first`.
-
-    Both are counts [n, k] of the same images in the same order, which are drawn together.
-    """
-    if first.shape != second.shape:
-        raise ValueError(f"counts of the same images are needed, found {first.shape} and {second.shape}")
-
-    def difference(sums: Sums) -> NDArray[np.float64]:
-        before, after = np.split(sums, 2, axis=-1)
-        return statistic(after) - statistic(before)
-
-    return interval(
-        hstack([first, second], format="csr"),
-        clusters,
-        difference,
-        resamples=resamples,
-        confidence=confidence,
-        seed=seed,
-    )
 
 
 def cluster_sums(counts: csr_array, clusters: NDArray[np.integer]) -> csr_array:
@@ -197,6 +166,10 @@ def _even_weights(count: int, kind: np.dtype[np.floating], resamples: int, seed:
         return weights
 
     return np.concatenate(_by_stream(part, resamples, seed))
+
+
+forget_weights = _even_weights.cache_clear
+"""Draw anew; weights are the same again, and their memory is free."""
 
 
 def _different_rows(table: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
+from bench.specs.fingerprint import fingerprint
 from bench.specs.run import RunPart, RunSpec
 
 
@@ -37,6 +40,11 @@ def differing(runs: Iterable[RunSpec], planned: Iterable[RunSpec]) -> dict[str, 
         known.setdefault((run.method, run.backbone.name), []).append(run)
     counts = Counter(_reason(run, known.get((run.method, run.backbone.name), [])) for run in runs)
     return dict(counts.most_common())
+
+
+def aspects(run: RunSpec) -> dict[str, str]:
+    """Fingerprints of all that a run is described by but its seed: budget, data, code, specs."""
+    return {name: fingerprint(to_jsonable_python(told)) for name, told in _aspects(run).items()}
 
 
 def _reason(run: RunSpec, planned: list[RunSpec]) -> str:
@@ -74,7 +82,7 @@ def _aspects(run: RunSpec) -> dict[str, Any]:
         "data": [(source.dataset, source.data, source.shown) for source in run.sources],
         "code": (run.fingerprint_version, run.metrics, [(part.name, part.code) for part in parts]),
         "specs": (
-            run.model_dump(exclude=_APART),
+            run.model_dump(exclude=dict.fromkeys(_APART, True) | {"backbone": {"weights": {"file"}}}),
             [(source.dataset, source.tasks, source.possible) for source in run.sources],
             [[_told(part) for part in group] for group in (run.labels, run.terms)],
             run.balancer and _told(run.balancer),

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from bench.analysis.counts import COUNTED
 from bench.analysis.intervals import Interval, interval
+from bench.analysis.others import Others
+from bench.analysis.standings import Evidence
 from bench.data.labels import MISSING, Names
 from bench.errors import RecordError
 from bench.runs.plan import Cell, PlannedRun, SuitePlan
@@ -100,6 +102,14 @@ class SuiteRescored:
         }
 
 
+def borne_out(
+    again: SuiteRescored, records: Mapping[str, Record], others: Others
+) -> tuple[dict[str, Record], Others, dict[str, Evidence]]:
+    """Records without those whose predictions say otherwise, what is left out by now, and which were re-scored."""
+    kept = {run_id: record for run_id, record in records.items() if run_id not in again.contradicted}
+    return kept, others.without(len(again.contradicted)), dict.fromkeys(again.vouched, Evidence.rescored)
+
+
 def rescore(
     plan: SuitePlan,
     records: Mapping[str, Record | RecordError],
@@ -126,14 +136,19 @@ def rescore(
         elif record.status == "failed":
             absent[record.failure.kind if record.failure else "failed"] += 1
         else:
-            for found in _rescored(planned, record, read, intervals=intervals):
+            for found in rescored_run(planned, record, read, intervals=intervals):
                 rows.append(found) if isinstance(found, Rescored) else refused.append(found)
     return SuiteRescored(plan.name, plan.provenance, plan.standin, tuple(rows), tuple(refused), dict(absent))
 
 
-def _rescored(
-    run: PlannedRun, record: Record, read: Callable[[Record, str, str], Predictions | None], *, intervals: Intervals
+def rescored_run(
+    run: PlannedRun,
+    record: Record,
+    read: Callable[[Record, str, str], Predictions | None],
+    *,
+    intervals: Intervals = "all",
 ) -> Iterator[Rescored | Refused]:
+    """Every metric of one record, in the order of its run; `intervals`, which take longest, as in `rescore`."""
     known = [(source.dataset, task) for source in run.spec.sources for task in source.tasks]
     for dataset, task in known:
         try:
@@ -146,10 +161,9 @@ def _rescored(
             continue
         for name, found in all_scores(made, run.spec.task(task)).items():
             recorded = record.score(dataset, task, name)
-            clusters, unit = clusters_of(made.groups)
             wanted = intervals == "all" or (intervals == "primary" and name == run.spec.task(task).primary)
-            about = _interval(name, made, clusters) if wanted else None
-            yield _row(run, recorded, made, name, found["value"], found["per_label"], about, unit)
+            about = _interval(name, made) if wanted else None
+            yield _row(run, recorded, made, name, found["value"], found["per_label"], about)
     for dataset, tasks in record.scores.items():
         for task, scores in tasks.items():
             metrics = run.spec.task(task).metrics if (dataset, task) in known else ()
@@ -166,7 +180,6 @@ def _row(
     recomputed: float | None,
     labels: dict[str, float | None],
     about: Interval | None,
-    unit: Unit,
 ) -> Rescored:
     recorded = score.value if score else None
     before = score.per_label if score else {}
@@ -187,7 +200,7 @@ def _row(
         next(one for one in ("differs", "rounding", "same") if one in verdicts),
         tuple(label for label, agreement in differing.items() if agreement == "differs"),
         about,
-        unit,
+        clusters_of(made.groups)[1],
     )
 
 
@@ -209,7 +222,7 @@ def clusters_of(groups: Names) -> tuple[NDArray[np.int64], Unit]:
     return found, "groups" if len(np.unique(found)) < len(found) else "images"
 
 
-def _interval(name: str, made: Predictions, clusters: NDArray[np.int64]) -> Interval | None:
+def _interval(name: str, made: Predictions) -> Interval | None:
     """Over clusters with an annotated image: others have no part in the metric."""
     counted = COUNTED.get(name)
     if counted is None:
@@ -217,5 +230,6 @@ def _interval(name: str, made: Predictions, clusters: NDArray[np.int64]) -> Inte
     annotated = made.references != MISSING
     if annotated.ndim > 1:
         annotated = annotated.any(axis=1)
+    clusters, _ = clusters_of(made.groups)
     counts = counted.counts(made.scores[annotated], made.references[annotated])
     return interval(counts, clusters[annotated], counted.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -127,6 +127,9 @@ def standings(
     outcomes = {verdict.cell: verdict.outcome for verdict in verdicts.verdicts if verdict.seeds}
     by_method = {(m.backbone, m.method): m for m in verdicts.methods}
     columns = tuple(dict.fromkeys((c.dataset, c.task, metric) for c, metric in scores))
+    runs: dict[tuple[str, str], list[PlannedRun]] = {}
+    for run in plan.runs:
+        runs.setdefault((run.backbone, run.method), []).append(run)
     rows = []
     for backbone in plan.suite.backbones:
         for method in plan.suite.methods:
@@ -135,8 +138,9 @@ def standings(
                 entries = tuple(_entry(s, outcomes.get(s.cell)) for s in mine)
                 average = _average(entries) if all(s.complete for s in mine) and len(mine) == len(columns) else None
                 judged = by_method.get((backbone.name, method.name))
-                cost = _cost(plan, records, backbone.name, method.name)
-                vouched = _evidence(plan, records, backbone.name, method.name, evidence or {})
+                own = runs.get((backbone.name, method.name), [])
+                cost = _cost(plan, records, backbone.name, method.name, own)
+                vouched = _evidence(own, records, evidence or {})
                 rows.append(Row(backbone.name, method.name, entries, average, None, judged, cost, vouched))
     data = {s.dataset: s.data for run in plan.everything for s in run.spec.sources}
     return Standings(
@@ -201,13 +205,14 @@ def _effort(plan: SuitePlan) -> Effort | None:
     return Effort(tuning.search, trials, tuple(tuning.space))
 
 
-def _cost(plan: SuitePlan, records: Mapping[str, Record], backbone: str, method: str) -> Cost | None:
+def _cost(
+    plan: SuitePlan, records: Mapping[str, Record], backbone: str, method: str, runs: Sequence[PlannedRun]
+) -> Cost | None:
     """Cost of one seed, without that of trials; None while a run of the row is missing."""
     if any(
         search.absence for slot, search in plan.searches.items() if (slot.backbone, slot.method) == (backbone, method)
     ):
         return None
-    runs: list[PlannedRun] = [r for r in plan.runs if (r.backbone, r.method) == (backbone, method)]
     found = [records[r.spec.id] for r in runs if r.spec.id in records]
     costs = [record.cost for record in found if record.cost is not None]
     if not runs or len(costs) < len(runs):
@@ -220,10 +225,9 @@ def _cost(plan: SuitePlan, records: Mapping[str, Record], backbone: str, method:
 
 
 def _evidence(
-    plan: SuitePlan, records: Mapping[str, Record], backbone: str, method: str, known: Mapping[str, Evidence]
+    runs: Sequence[PlannedRun], records: Mapping[str, Record], known: Mapping[str, Evidence]
 ) -> Evidence | None:
-    ids = [run.spec.id for run in plan.runs if (run.backbone, run.method) == (backbone, method)]
-    found = [known.get(run_id, Evidence.self_reported) for run_id in ids if run_id in records]
+    found = [known.get(run.spec.id, Evidence.self_reported) for run in runs if run.spec.id in records]
     return min(found, key=list(Evidence).index, default=None)
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 import bench
-from bench.cli import curve, data, diagnose, results, run, score, site, specs
+from bench.cli import check, curve, data, diagnose, report, results, run, schema, score, site, specs, submit
 from bench.cli.options import errors
 from bench.errors import BenchError, InfrastructureError, is_infrastructure
 
@@ -31,8 +31,12 @@ results.register(app)
 score.register(app)
 curve.register(app)
 diagnose.register(app)
+check.register(app)
+schema.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(site.app, name="site")
+app.add_typer(report.app, name="report")
+app.add_typer(submit.app, name="submit")
 
 
 @app.callback(invoke_without_command=True)

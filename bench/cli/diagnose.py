@@ -110,10 +110,10 @@ def _line(one: Diagnosed) -> str:
 def _report(work: Work, found: list[Diagnosed], store: RecordStore) -> SuiteDiagnosis:
     from bench.analysis.diagnosis import suite_diagnosis
     from bench.cli.results import records_of
-    from bench.runs.diagnose import predictions
+    from bench.runs.predictions import read_predictions
 
     records, _ = records_of(work.plan, store)
-    return suite_diagnosis(work.plan, found, records, partial(predictions, store))
+    return suite_diagnosis(work.plan, found, records, partial(read_predictions, store))
 
 
 def _print(report: SuiteDiagnosis) -> None:

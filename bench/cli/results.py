@@ -200,9 +200,8 @@ def leaderboard(
 def _borne_out(
     one: SuitePlan, records: Mapping[str, Record], others: Others, store: RecordStore
 ) -> tuple[dict[str, Record], Others, dict[str, Evidence]]:
-    """Records but for those whose predictions say otherwise, and which of them follow from their predictions."""
-    from bench.analysis.rescoring import rescore
-    from bench.analysis.standings import Evidence
+    """As `bench.analysis.rescoring.borne_out`; says what could not be scored."""
+    from bench.analysis.rescoring import borne_out, rescore
     from bench.runs.predictions import read_predictions
 
     again = rescore(one.whole, records, partial(read_predictions, store), intervals="none")
@@ -210,8 +209,7 @@ def _borne_out(
         errors().print(
             f"[yellow]not scored:[/] {escape(f'{refused.title}: {refused.why}')}", highlight=False, soft_wrap=True
         )
-    kept = {run_id: record for run_id, record in records.items() if run_id not in again.contradicted}
-    return kept, others.without(len(again.contradicted)), dict.fromkeys(again.vouched, Evidence.rescored)
+    return borne_out(again, records, others)
 
 
 def _plain(report: Transfer | Standings) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def run(
             with RunProgress(errors()) as progress:
                 for one in resolved:
                     prepare_data(list(find_preparations(catalog, one).values()), progress, should_stop)
-            plans, tally = _carry_out(make_plans, store, environments, executor, should_stop)
+            plans, tally = carry_out(make_plans, store, should_stop, executor=executor, environments=environments)
         _print_results(plans, store)
         _print_failures(plans, store, tally)
     if not any(planned.spec.id in tally.done for one in plans for planned in one.runs):
@@ -262,14 +262,16 @@ def _forecast(plans: Sequence[SuitePlan], store: RecordStore, environments: Sequ
     return Forecast(plans, store, threads=int(environments[0]["OMP_NUM_THREADS"]), workers=len(environments))
 
 
-def _carry_out(
+def carry_out(
     make_plans: Callable[[], tuple[SuitePlan, ...]],
     store: RecordStore,
-    environments: Sequence[Mapping[str, str]],
-    executor: Executor,
     should_stop: Callable[[], bool],
+    *,
+    executor: Executor | None = None,
+    environments: Sequence[Mapping[str, str]] = (),
+    show: bool = True,
 ) -> tuple[tuple[SuitePlan, ...], Tally]:
-    """Carry out plans, and plan again for as long as ended trials bring new runs."""
+    """Carry out plans, and plan again for as long as ended trials bring new runs; `show` the plans first."""
     from bench.cli.progress import RunProgress
     from bench.runs.agenda import Tally
     from bench.runs.execute import execute
@@ -277,7 +279,8 @@ def _carry_out(
     tally, command = Tally(), ["bench", *sys.argv[1:]]
     plans = make_plans()
     forecast = _forecast(plans, store, environments)
-    _print_plans(plans, store, forecast)
+    if show:
+        _print_plans(plans, store, forecast)
     while True:
         with RunProgress(errors(), plans, store) as progress:
             execute(

@@ -25,6 +25,8 @@ Suites = Annotated[
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where the site goes; default: `site` in the results.")
 ]
+SECONDS_BETWEEN_LOOKS = 0.2
+
 app = typer.Typer(help="Results as a static site, which opens from a file and needs no network.", no_args_is_help=True)
 
 
@@ -59,17 +61,19 @@ def serve(
 
     Example: bench site serve faces --port 8000
     """
+    from bench.runs.stopping import stop_requests
+
     folder = _build(suites or [], out, specs, results, budget, seeds)
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=str(folder)))
     except OSError as error:
         raise UsageError(f"port {port} cannot be used: {error}", hint="give another with --port") from error
-    with server:
+    with server, stop_requests() as should_stop:
         output().print(f"http://127.0.0.1:{server.server_port}/ until Ctrl-C", highlight=False)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            output().print("stopped")
+        server.timeout = SECONDS_BETWEEN_LOOKS
+        while not should_stop():
+            server.handle_request()
+    output().print("stopped")
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -152,6 +153,8 @@ def validate(
 ) -> None:
     """Check specs and everything that a run of them would use; all problems at once, with their places.
 
+    In a GitHub workflow each problem is annotated at its line.
+
     Example: bench validate faces
     """
     named = targets or []
@@ -171,9 +174,19 @@ def validate(
     else:
         for problem in problems:
             errors().print(str(problem), highlight=False, markup=False, soft_wrap=True)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            for problem in problems:
+                errors().print(_annotation(problem), highlight=False, markup=False, soft_wrap=True)
         output().print(f"{len(chosen)} specs checked, {len(problems)} problems", highlight=False)
     if problems:
         raise typer.Exit(SpecError.exit_code)
+
+
+def _annotation(problem: Problem) -> str:
+    from bench.reports.annotations import annotation
+
+    message = f"{problem.key}: {problem.message}" if problem.key else problem.message
+    return annotation("error", message, file=problem.file, line=problem.line, column=problem.column)
 
 
 def _catalog_for(specs: list[Path] | None, folders: list[Path]) -> Catalog:

@@ -1,4 +1,4 @@
-"""The files that a suite's run leaves under `results/leaderboards`."""
+"""Files of text that appear whole or not at all, and those that a suite's run leaves under `results/leaderboards`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ def leave(results: Path, suite: str, provenance: str, contents: Mapping[str, str
     files = []
     for ending, text in contents.items():
         file = folder / f"{stem}.{ending}"
-        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, file)
+        write_whole(file, text)
         files.append(file)
     return files
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a text beside its place, and put it there in one go."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, file)

@@ -23,6 +23,7 @@ from bench.specs.run import (
     RunTask,
     RunTeacher,
 )
+from bench.specs.task import TaskSpec
 
 UNTUNED: Settings = {}
 """Settings that leave everything as the specs say."""
@@ -70,31 +71,14 @@ class Assembly:
         controls: Mapping[str, Control] | None = None,
     ) -> None:
         self.suite, self.sources, self.recipe, self.relatedness, self.limit = suite, sources, recipe, relatedness, limit
-        self._tasks = {
-            name: RunTask(name=name, **{key: getattr(task, key) for key in ("type", "labels", "metrics", "primary")})
-            for name, task in suite.tasks.items()
-        }
+        self._tasks = {name: run_task(task) for name, task in suite.tasks.items()}
         self._backbones = {backbone.name: run_backbone(backbone) for backbone in suite.backbones}
         self._methods = {m.name: _described(m, (controls or {}).get(m.name)) for m in suite.methods}
         self._codes = {m: part_fingerprint(METRICS, m) for task in suite.tasks.values() for m in task.metrics}
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        """By backbone the twins first, so that verdicts can be given as early as possible, then what is compared."""
-        found: list[Slot] = []
-        for backbone in self._backbones:
-            for method in (self.suite.twin, *self.suite.compared):
-                if method.type == "single":
-                    found += [
-                        Slot(backbone, method.name, dataset.name, task)
-                        for dataset in self.suite.datasets
-                        for task in self.suite.tasks_of(dataset)
-                    ]
-                elif method.type == "pooled":
-                    found += [Slot(backbone, method.name, task=task) for task in self.suite.tasks]
-                else:
-                    found.append(Slot(backbone, method.name))
-        return tuple(found)
+        return slots_of(self.suite)
 
     def space(self, slot: Slot, tuning: Tuning) -> dict[str, Choice]:
         """What a tuning may vary in a slot; a control that turns a coupling off has no options of it."""
@@ -157,6 +141,29 @@ class Assembly:
             RunTeacher(dataset=dataset, task=task, id=self.spec(twin, seed, twins.get(twin, UNTUNED)).id)
             for (dataset, task), twin in self.teacher_slots(slot).items()
         )
+
+
+def slots_of(suite: ResolvedSuite) -> tuple[Slot, ...]:
+    """By backbone the twins first, so that verdicts can be given as early as possible, then what is compared."""
+    found: list[Slot] = []
+    for backbone in suite.backbones:
+        for method in (suite.twin, *suite.compared):
+            if method.type == "single":
+                found += [
+                    Slot(backbone.name, method.name, dataset.name, task)
+                    for dataset in suite.datasets
+                    for task in suite.tasks_of(dataset)
+                ]
+            elif method.type == "pooled":
+                found += [Slot(backbone.name, method.name, task=task) for task in suite.tasks]
+            else:
+                found.append(Slot(backbone.name, method.name))
+    return tuple(found)
+
+
+def run_task(task: TaskSpec) -> RunTask:
+    """A task spec as a run needs it."""
+    return RunTask(**{name: getattr(task, name) for name in RunTask.model_fields})
 
 
 def run_backbone(backbone: BackboneSpec) -> RunBackbone:

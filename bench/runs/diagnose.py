@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.data.batches import SourceData
@@ -29,7 +27,6 @@ from bench.runs.environment import environment
 from bench.runs.execute import check_machine, prepare_data
 from bench.runs.observer import Observer
 from bench.runs.plan import PlannedRun, SuitePlan, find_preparations, plan
-from bench.runs.predictions import read_predictions
 from bench.runs.records import Record, RecordStore, read_record
 from bench.specs.catalog import Catalog
 from bench.specs.run import RunRelatedness, RunSpec
@@ -168,17 +165,6 @@ def read_diagnosis(file: Path) -> Diagnosis | None:
     if found.run.id != found.id or found.id != file.stem:
         raise RecordError(f"{file} says it is of run {found.id}, but describes run {found.run.id}: it was altered")
     return found
-
-
-def predictions(
-    store: RecordStore, record: Record, dataset: str, task: str
-) -> tuple[NDArray[np.float32], NDArray[np.int32] | NDArray[np.int8]] | None:
-    """Recorded test predictions: scores float32 [n, labels] and references int [n] or [n, labels], -1 = none.
-
-    None where the run did not predict that. Raises `RecordError` for a file that is not the one that was recorded.
-    """
-    found = read_predictions(store, record, dataset, task)
-    return None if found is None else (found.scores, found.references)
 
 
 def _plans(

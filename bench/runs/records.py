@@ -249,19 +249,26 @@ def read_record(folder: Path) -> Record:
     """Read and verify one record. Raises `RecordError` if it is unreadable, of another version, or not what it says."""
     file = folder / RECORD
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if isinstance(content, dict) and content.get("record_version") != RECORD_VERSION:
+        text = file.read_text(encoding="utf-8")
+        try:
+            record = Record.model_validate_json(text)
+            version: Any = record.record_version
+        except ValidationError:  # a record of another version is told as that, whatever else it lacks
+            content = json.loads(text)
+            version = content.get("record_version") if isinstance(content, dict) else RECORD_VERSION
+            if version == RECORD_VERSION:
+                raise
+        if version != RECORD_VERSION:
             raise RecordError(
-                f"{file} has record version {content.get('record_version')!r}, not {RECORD_VERSION}",
-                reason="another record version",
+                f"{file} has record version {version!r}, not {RECORD_VERSION}", reason="another record version"
             )
-        record = Record.model_validate_json(json.dumps(content))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+        described = record.run.id
+    except (OSError, ValueError, RecursionError) as error:  # not JSON, not a record, or nested without end
         hint = "`bench run` sets it aside and carries the run out again"
         raise RecordError(f"{file} cannot be read: {error}", hint=hint) from error
-    if record.run.id != record.id or record.id != folder.name:
+    if described != record.id or record.id != folder.name:
         raise RecordError(
-            f"{file} says it is run {record.id!r}, but describes run {record.run.id!r}: it was altered",
+            f"{file} says it is run {record.id!r}, but describes run {described!r}: it was altered",
             reason="altered",
         )
     return record

@@ -299,7 +299,7 @@ class ReferenceCheck:
                 self._complain(document, ("origin", "dataset"), message)
 
     def _published(self, spec: Published, document: Document) -> None:
-        """Whether each number is of what the catalog has; nothing is asked of the specs that it names."""
+        """Whether each number is of a data set, a task of it, and a metric of that, as the catalog has them."""
         for i, result in enumerate(spec.results):
             path = ("results", i)
             dataset = self._named(DatasetSpec, result.dataset, document, (*path, "dataset"))

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.disagreement import confusion, disagreements
+from bench.analysis.disagreement import confusion, disagreements, predicted
 from bench.analysis.pareto import pareto_front
 from bench.reports.site.drawing import around, element, tick_text
 from bench.reports.site.figures import by_seed
@@ -369,6 +369,16 @@ def test_a_confusion_matrix_counts_annotated_images_by_true_and_predicted_class(
     scores = np.eye(3, dtype=np.float32)[[0, 1, 1, 2, 0]]
     references = np.array([0, 1, 2, -1, 0], dtype=np.int32)
     assert confusion(scores, references).tolist() == [[2, 0, 0], [0, 1, 0], [0, 1, 0]]
+
+
+def test_an_attribute_is_predicted_where_the_metrics_say_so():
+    """At a half, too: two networks may well say so of one image."""
+    from bench.metrics.mean_accuracy import Metric
+
+    scores, references = np.array([[0.5], [0.49]], np.float32), np.array([[1], [1]], np.int8)
+    assert predicted(scores, references).tolist() == [[1], [0]]
+    right = (predicted(scores, references) == references).mean()
+    assert right == Metric.score(scores, references)[0] == 0.5
 
 
 def test_disagreements_take_turns_and_skip_what_is_not_annotated():

@@ -62,11 +62,11 @@ def test_it_tells_what_is_under_way_and_ends_with_the_last_run(world):
     world.change("tiny_budget", "steps: 6", "steps: 60")
     world.change("tiny_budget", "seeds: 2", "seeds: 1")
     watch = watching(world)
+    wait_for(lambda: watch.stdout.readline().startswith("tiny: 4 missing"), watch)
     run = world.run("run", "--suite", "tiny")
     assert run.code == 0, run.err
     out, err = watch.communicate(timeout=60)
     assert watch.returncode == 0, err
-    assert "tiny: 4 missing" in out
     assert "1 running" in out and " of 60 " in out
     assert out.rstrip().splitlines()[-1] == "nobody carries out a run of it just now"
     assert "tiny: 4 done" in out

@@ -10,9 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from PIL import Image
 
 from bench.analysis.disagreement import confusion, disagreements, predicted
@@ -27,10 +24,11 @@ from bench.reports.data import audit_words
 from bench.reports.site.content import MOST_PREDICTED, SuiteContent
 from bench.reports.site.figures import Figure, by_seed, confusion_matrix, per_label, training
 from bench.reports.table import Table
-from bench.runs.diagnose import predictions
 from bench.runs.plan import Cell
+from bench.runs.predictions import read_predictions
 from bench.runs.records import Record, RecordStore
 from bench.specs.run import RunTask
+from bench.training.evaluation import Predictions
 
 MOST_EXAMPLES = 24
 DRAWN = 5
@@ -105,15 +103,6 @@ class Thumbnails:
         return self._stores[key]
 
 
-@dataclass(frozen=True)
-class Predicted:
-    """Test predictions of one run: names, scores and references of images in the order of the file."""
-
-    images: tuple[str, ...]
-    scores: NDArray[np.float32]
-    references: NDArray[Any]
-
-
 class CellPages:
     """Makes the pages of one suite's cells; keeps the predictions of one twin, which many cells are compared with."""
 
@@ -121,7 +110,7 @@ class CellPages:
         self._suite = suite
         self._store = store
         self._thumbnails = thumbnails
-        self._twin: tuple[str, str, Predicted | str] = ("", "", "")
+        self._twin: tuple[str, str, Predictions | str] = ("", "", "")
 
     def page(self, cell: Cell) -> CellPage:
         plan, records = self._suite.plan, self._suite.records
@@ -222,14 +211,15 @@ class CellPages:
         other = self._twin_predictions(twins[seed], cell)
         if isinstance(other, str):
             return _Shown((), 0, 0, seed, other, matrix)
-        if one.images != other.images:
+        images = one.images.tolist()
+        if images != other.images.tolist():
             return _Shown((), 0, 0, seed, "This method and its twin were not tested on the same images.", matrix)
         found, differing = disagreements(one.scores, other.scores, one.references, MOST_EXAMPLES)
         labels = [predicted(p.scores, one.references) for p in (one, other)]
         examples = tuple(
             _example(
-                one.images[d.row],
-                self._thumbnails.link(self._suite, cell.dataset, one.images[d.row]),
+                images[d.row],
+                self._thumbnails.link(self._suite, cell.dataset, images[d.row]),
                 task,
                 one.references[d.row],
                 labels[0][d.row],
@@ -238,9 +228,9 @@ class CellPages:
             )
             for d in found
         )
-        return _Shown(examples, differing, len(one.images), seed, "", matrix)
+        return _Shown(examples, differing, len(images), seed, "", matrix)
 
-    def _twin_predictions(self, record: Record, cell: Cell) -> Predicted | str:
+    def _twin_predictions(self, record: Record, cell: Cell) -> Predictions | str:
         key = (record.id, f"{cell.dataset}/{cell.task}")
         if self._twin[:2] != key:
             self._twin = (*key, _read(self._store, record, cell))
@@ -263,17 +253,13 @@ class _Shown:
     confusion: Figure | None
 
 
-def _read(store: RecordStore, record: Record, cell: Cell) -> Predicted | str:
+def _read(store: RecordStore, record: Record, cell: Cell) -> Predictions | str:
     """Predictions, or why there are none."""
     try:
-        found = predictions(store, record, cell.dataset, cell.task)
+        found = read_predictions(store, record, cell.dataset, cell.task)
     except RecordError as error:
         return f"Predictions are left out: {error.message}."
-    if found is None:
-        return "The run left no predictions of this task."
-    file = store.folder(record.run) / f"{cell.dataset}.{cell.task}.parquet"
-    images = pq.read_table(file, columns=["image"])["image"].to_pylist()
-    return Predicted(tuple(images), *found)
+    return "The run left no predictions of this task." if found is None else found
 
 
 def _example(name: str, image: str, task: RunTask, truth: Any, joint: Any, single: Any, lead: int) -> Example:

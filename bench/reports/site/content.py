@@ -11,8 +11,8 @@ from bench.analysis.controls import ControlReport, controls
 from bench.analysis.curves import Curve, curves
 from bench.analysis.others import Others, differing
 from bench.analysis.ranking import Ranking, ranking
-from bench.analysis.rescoring import SuiteRescored, rescore
-from bench.analysis.standings import Evidence, Row, Standings, standings
+from bench.analysis.rescoring import SuiteRescored, borne_out, rescore
+from bench.analysis.standings import Row, Standings, standings
 from bench.analysis.transfer import Transfer, transfer
 from bench.reports.table import warning_of
 from bench.runs.archive import Archive
@@ -154,10 +154,9 @@ def _suite(
     read: Callable[[Record, str, str], Predictions | None],
 ) -> SuiteContent:
     again = rescore(one, records, read, runs=_first_to_score(one, records), intervals="primary")
-    apart = Others(differing(others, (run.spec for run in one.everything))).without(len(again.contradicted))
-    kept = {run_id: record for run_id, record in records.items() if run_id not in again.contradicted}
+    apart = Others(differing(others, (run.spec for run in one.everything)))
+    kept, apart, evidence = borne_out(again, records, apart)
     measured = any(run.method in one.controls for run in one.runs if run.spec.id in kept)
-    evidence = dict.fromkeys(again.vouched, Evidence.rescored)
     return SuiteContent(
         plan=one,
         records=kept,
