@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from bench.runs.forecast import Forecast
     from bench.runs.plan import SuitePlan
     from bench.runs.records import Record, RecordStore
+    from bench.runs.shares import Share
 
 SOME_RUNS_FAILED = 4
 WATCH_SECONDS = 1.0
@@ -67,10 +69,11 @@ def show_plan(
 
     Example: bench plan faces --seeds 5
     """
+    from bench.runs.forecast import Forecast
     from bench.runs.plan import plan
     from bench.runs.records import RecordStore
 
-    environments = _environments(jobs, gpu_slots)
+    shares = _shares(jobs, gpu_slots)
     store = RecordStore(results_of(results))
     plans = plan(
         catalog_of(specs),
@@ -82,7 +85,7 @@ def show_plan(
         controls=controls,
         store=store,
     )
-    forecast = _forecast(plans, store, environments)
+    forecast = Forecast(plans, store, shares)
     if json:
         print_json([_as_json(one, store) | {"seconds_to_do": forecast.to_end(one)} for one in plans])
         return
@@ -119,20 +122,24 @@ def run(
     from bench.runs.stopping import stop_requests
 
     with stop_requests() as should_stop:  # from the first moment on, so that no request is lost
-        from bench.cli.progress import RunProgress
-        from bench.runs.check import checked_suite
-        from bench.runs.execute import InThisProcess, check_machine, prepare_data
-        from bench.runs.plan import find_preparations, plan
         from bench.runs.processes import processes
         from bench.runs.records import RecordStore
 
-        catalog, store = catalog_of(specs), RecordStore(results_of(results))
-        resolved = checked_suite(catalog, suite, budget=budget)
-        check_machine(one.budget for one in resolved)
-        environments = _environments(jobs, gpu_slots)
+        store, shares = RecordStore(results_of(results)), _shares(jobs, gpu_slots)
+        with processes(shares) if shares else nullcontext() as workers:  # started first: they import while we do
+            from bench.cli.progress import RunProgress
+            from bench.runs.check import checked_suite
+            from bench.runs.execute import InThisProcess, check_machine, prepare_data
+            from bench.runs.plan import find_preparations, plan
 
-        def make_plans() -> tuple[SuitePlan, ...]:
-            return plan(
+            catalog = catalog_of(specs)
+            resolved = checked_suite(catalog, suite, budget=budget)
+            check_machine(one.budget for one in resolved)
+            with RunProgress(errors()) as progress:
+                for one in resolved:
+                    prepare_data(list(find_preparations(catalog, one).values()), progress, should_stop)
+            make_plans = partial(
+                plan,
                 catalog,
                 suite,
                 budget=budget,
@@ -142,12 +149,7 @@ def run(
                 controls=controls,
                 store=store,
             )
-
-        with processes(environments) if environments else nullcontext(InThisProcess()) as executor:
-            with RunProgress(errors()) as progress:
-                for one in resolved:
-                    prepare_data(list(find_preparations(catalog, one).values()), progress, should_stop)
-            plans, tally = carry_out(make_plans, store, should_stop, executor=executor, environments=environments)
+            plans, tally = carry_out(make_plans, store, should_stop, workers or InThisProcess())
         _print_results(plans, store)
         _print_failures(plans, store, tally)
     if not any(planned.spec.id in tally.done for one in plans for planned in one.runs):
@@ -187,20 +189,18 @@ def status(
     from bench.runs.records import RecordStore
     from bench.runs.state import state_of
 
-    store, catalog = RecordStore(results_of(results)), catalog_of(specs)
-
-    def make_plans() -> tuple[SuitePlan, ...]:
-        return plan(
-            catalog,
-            suite,
-            budget=budget,
-            seeds=seeds,
-            limit=limit,
-            only=only or (),
-            controls=controls,
-            store=store,
-        )
-
+    store = RecordStore(results_of(results))
+    make_plans = partial(
+        plan,
+        catalog_of(specs),
+        suite,
+        budget=budget,
+        seeds=seeds,
+        limit=limit,
+        only=only or (),
+        controls=controls,
+        store=store,
+    )
     if watch:
         _watch(suite, make_plans, store)
         return
@@ -240,12 +240,12 @@ def _watch(suite: str, make_plans: Callable[[], tuple[SuitePlan, ...]], store: R
                 plans = make_plans()
 
 
-def _environments(jobs: int, gpu_slots: int | None) -> list[dict[str, str]]:
-    """The environment of each worker process; none where runs are carried out in this one."""
-    from bench.runs.processes import gpu_shares, shares, visible_gpus
+def _shares(jobs: int, gpu_slots: int | None) -> list[Share]:
+    """What each worker process may use; none where runs are carried out in this process."""
+    from bench.runs.shares import core_shares, gpu_shares, visible_gpus
 
     if gpu_slots is None:
-        return shares(jobs) if jobs > 1 else []
+        return core_shares(jobs) if jobs > 1 else []
     if jobs > 1:
         raise UsageError(
             "--jobs and --gpu-slots both say how many runs there are at once",
@@ -254,31 +254,23 @@ def _environments(jobs: int, gpu_slots: int | None) -> list[dict[str, str]]:
     return gpu_shares(gpu_slots, visible_gpus())
 
 
-def _forecast(plans: Sequence[SuitePlan], store: RecordStore, environments: Sequence[Mapping[str, str]]) -> Forecast:
-    from bench.runs.forecast import Forecast
-
-    if not environments:
-        return Forecast(plans, store)
-    return Forecast(plans, store, threads=int(environments[0]["OMP_NUM_THREADS"]), workers=len(environments))
-
-
 def carry_out(
     make_plans: Callable[[], tuple[SuitePlan, ...]],
     store: RecordStore,
     should_stop: Callable[[], bool],
+    executor: Executor,
     *,
-    executor: Executor | None = None,
-    environments: Sequence[Mapping[str, str]] = (),
     show: bool = True,
 ) -> tuple[tuple[SuitePlan, ...], Tally]:
     """Carry out plans, and plan again for as long as ended trials bring new runs; `show` the plans first."""
     from bench.cli.progress import RunProgress
     from bench.runs.agenda import Tally
     from bench.runs.execute import execute
+    from bench.runs.forecast import Forecast
 
     tally, command = Tally(), ["bench", *sys.argv[1:]]
     plans = make_plans()
-    forecast = _forecast(plans, store, environments)
+    forecast = Forecast(plans, store, executor.shares)
     if show:
         _print_plans(plans, store, forecast)
     while True:
@@ -297,7 +289,7 @@ def carry_out(
         if not any(one.to_come for one in plans):
             return plans, tally
         plans = make_plans()
-        forecast = _forecast(plans, store, environments)
+        forecast = Forecast(plans, store, executor.shares)
         if all(planned.spec.id in attempted for one in plans for planned in one.everything):
             return plans, tally
 

@@ -15,8 +15,9 @@ from bench.errors import Interrupted, is_infrastructure
 from bench.runs.agenda import Agenda, SecondsOf, Tally, in_order
 from bench.runs.job import Job, Worker, ended_before, storage_failed
 from bench.runs.observer import Observer
-from bench.runs.plan import PlannedRun, SuitePlan
+from bench.runs.plan import SuitePlan
 from bench.runs.records import RecordStore
+from bench.runs.shares import Share
 from bench.specs.budget import BudgetSpec
 from bench.training.loop import make_accelerator
 
@@ -24,7 +25,12 @@ _IDLE_SECONDS = 0.05
 
 
 class Executor(Protocol):
-    """Where runs are carried out: in this process, in several, or on a cluster."""
+    """Where runs are carried out: in this process or in several.
+
+    `shares`: what each of several processes may use; none where it is this one with all that it has.
+    """
+
+    shares: Sequence[Share]
 
     def carry_out(self, agenda: Agenda, observer: Observer, should_stop: Callable[[], bool]) -> None:
         """Carry out what the agenda hands out until it is finished, and tell it what came of each.
@@ -36,6 +42,8 @@ class Executor(Protocol):
 
 class InThisProcess:
     """One run after the other, here."""
+
+    shares: Sequence[Share] = ()
 
     def carry_out(self, agenda: Agenda, observer: Observer, should_stop: Callable[[], bool]) -> None:
         worker = Worker(observer, should_stop)
@@ -82,23 +90,18 @@ def prepare_data(
             observer.refused(name, store.manifest.refused)
 
 
-def images_through(run: PlannedRun) -> float:
-    """Pixels that a training sees: what orders runs of one backbone where seconds are not known."""
-    return float(run.spec.images_seen * run.spec.recipe.image_size**2)
-
-
 def execute(
     plans: Sequence[SuitePlan],
     store: RecordStore,
     observer: Observer,
     *,
-    executor: Executor | None = None,
-    seconds_of: SecondsOf = images_through,
+    executor: Executor,
+    seconds_of: SecondsOf,
     command: Sequence[str] = (),
     should_stop: Callable[[], bool] = lambda: False,
     tally: Tally | None = None,
 ) -> Tally:
-    """Carry out all missing runs of some plans, by default in this process. `seconds_of` orders them.
+    """Carry out all missing runs of some plans; how long they take, by `seconds_of`, decides on their order.
 
     What failed by the `tally` of an earlier stage is not tried again. Raises `Interrupted` when `should_stop`, asked
     after each step, says so, after saving checkpoints, and `InfrastructureError` when results can no longer be stored.
@@ -119,7 +122,7 @@ def execute(
         elif job.id not in tally.failed:
             left.append(job.run)
     agenda = Agenda([jobs[run.spec.id] for run in in_order(left, seconds_of)], observer, tally)
-    (executor or InThisProcess()).carry_out(agenda, observer, should_stop)
+    executor.carry_out(agenda, observer, should_stop)
     return tally
 
 

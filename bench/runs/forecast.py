@@ -11,6 +11,7 @@ from bench.runs.agenda import in_order, makespan
 from bench.runs.environment import environment
 from bench.runs.plan import PlannedRun, SuitePlan
 from bench.runs.records import Record, RecordStore
+from bench.runs.shares import Share
 from bench.runs.state import to_do
 from bench.specs.run import Provenance, RunSpec
 
@@ -21,13 +22,11 @@ RECENT = 9
 
 
 class Forecast:
-    """Seconds that runs of some plans will take, with so many `threads` each and `workers` of them at once."""
+    """Seconds that runs of some plans take: as many at once as there are `shares`, or one by one in this process."""
 
-    def __init__(
-        self, plans: Sequence[SuitePlan], store: RecordStore, *, threads: int | None = None, workers: int = 1
-    ) -> None:
-        self._store, self._workers = store, workers
-        self._threads = environment()["hardware"]["threads"] if threads is None else threads
+    def __init__(self, plans: Sequence[SuitePlan], store: RecordStore, shares: Sequence[Share] = ()) -> None:
+        self._store, self._workers = store, max(len(shares), 1)
+        self._threads = shares[0].threads if shares else environment()["hardware"]["threads"]
         self._speeds: dict[Provenance, _Speeds] = {}
         self._measured: dict[Hashable, float] = {}
         self._counts = {(p.dataset.name, p.image_size): _counts(p) for one in plans for p in one.preparations.values()}

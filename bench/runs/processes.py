@@ -12,23 +12,24 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from bench.data.decode import cores
-from bench.errors import BenchError, InfrastructureError, Interrupted, UsageError
+from bench.errors import BenchError, InfrastructureError, Interrupted
 
 if TYPE_CHECKING:
     from bench.runs.agenda import Agenda
     from bench.runs.job import Ended, Job
     from bench.runs.observer import Observer
     from bench.runs.plan import PlannedRun
+    from bench.runs.shares import Share
 
-THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+PROGRAM = ("-P", "-m", "bench.runs.worker")
+"""Arguments for Python that start a worker; the number of its end of the pipe is added."""
 _LOOK_SECONDS = 0.2
 """How often the master asks whether it shall stop, and whether a run that another process holds is free."""
 
@@ -79,42 +80,10 @@ Message = Ready | Started | Stepped | Warned | Came | Raised
 """What a worker says."""
 
 
-def shares(jobs: int, *, limits: Mapping[str, str] = os.environ) -> list[dict[str, str]]:
-    """The environment of each of `jobs` workers: an equal share of the cores, and no more than `limits` allow."""
-    threads = threads_each(jobs, limits=limits)
-    return [dict.fromkeys(THREAD_LIMITS, str(threads)) for _ in range(jobs)]
-
-
-def threads_each(jobs: int, *, limits: Mapping[str, str] = os.environ) -> int:
-    """Threads of each of `jobs` workers."""
-    allowed = [int(limits[name]) for name in THREAD_LIMITS if limits.get(name, "").isdecimal()]
-    return max(min(cores() // jobs, *allowed, cores()), 1)
-
-
-def gpu_shares(slots: int, gpus: Sequence[str], *, limits: Mapping[str, str] = os.environ) -> list[dict[str, str]]:
-    """The environment of `slots` workers on each GPU; neighbours are on different GPUs."""
-    told = shares(slots * len(gpus), limits=limits)
-    return [share | {"CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} for i, share in enumerate(told)]
-
-
-def visible_gpus() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES calls each GPU that this process may use. Raises `UsageError` if there is none."""
-    import torch
-
-    count = torch.cuda.device_count()
-    if count == 0:
-        raise UsageError(
-            "--gpu-slots needs a GPU, and torch sees none here",
-            hint="use `--jobs N` for several runs at once on the processor",
-        )
-    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    return named[:count] if len(named) >= count else [str(i) for i in range(count)]
-
-
 @contextmanager
-def processes(environments: Sequence[Mapping[str, str]]) -> Iterator[Processes]:
-    """Workers with these environments, which begin to get ready at once; all are gone when the block ends."""
-    pool = Processes(environments)
+def processes(shares: Sequence[Share]) -> Iterator[Processes]:
+    """A worker for each share, which begin to get ready at once; all are gone when the block ends."""
+    pool = Processes(shares)
     try:
         yield pool
     finally:
@@ -124,8 +93,9 @@ def processes(environments: Sequence[Mapping[str, str]]) -> Iterator[Processes]:
 class Processes:
     """An executor of workers that stay from one stage of a suite to the next."""
 
-    def __init__(self, environments: Sequence[Mapping[str, str]]) -> None:
-        self._workers = [_Process(environment) for environment in environments]
+    def __init__(self, shares: Sequence[Share]) -> None:
+        self.shares = shares
+        self._workers = [_Process(share) for share in shares]
 
     def carry_out(self, agenda: Agenda, observer: Observer, should_stop: Callable[[], bool]) -> None:
         try:
@@ -176,9 +146,10 @@ class Processes:
     def _replace(self, worker: _Process, agenda: Agenda) -> None:
         """Start another in the place of a worker that is gone; its run comes again."""
         how = worker.how_it_ended()
+        self._workers.remove(worker)
         if not worker.was_ready:
             raise InfrastructureError(f"a worker process {how} before it was ready for any run")
-        self._workers[self._workers.index(worker)] = _Process(worker.environment)
+        self._workers.append(_Process(worker.share))
         if worker.job is not None:
             agenda.lost(worker.job, how)
 
@@ -186,8 +157,8 @@ class Processes:
 class _Process:
     """One worker process, as the master sees it."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self.environment = environment
+    def __init__(self, share: Share) -> None:
+        self.share = share
         self.job: Job | None = None
         self.run: PlannedRun | None = None
         self.was_ready = False
@@ -195,8 +166,8 @@ class _Process:
         path = os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bench.runs.worker", str(theirs.fileno())],
-                env=os.environ | environment | {"PYTHONPATH": path},  # finds what this process finds
+                [sys.executable, *PROGRAM, str(theirs.fileno())],
+                env=os.environ | share.environment | {"PYTHONPATH": path},  # finds what this process finds
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=2,

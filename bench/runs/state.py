@@ -6,6 +6,9 @@ from bench.errors import RecordError
 from bench.runs.plan import PlannedRun, SuitePlan
 from bench.runs.records import RecordStore
 
+OVER = ("done", "diverged")
+"""States of runs that have a result, and are not carried out again."""
+
 
 def state_of(run: PlannedRun, store: RecordStore) -> str:
     """`done`, `diverged`, `failed` (to be retried), `started`, `damaged` or `missing`."""
@@ -22,4 +25,4 @@ def state_of(run: PlannedRun, store: RecordStore) -> str:
 
 def to_do(plan: SuitePlan, store: RecordStore) -> list[PlannedRun]:
     """Runs of a plan that have no result: never carried out, unfinished, or failed by the machine or by a fault."""
-    return [run for run in plan.everything if state_of(run, store) not in ("done", "diverged")]
+    return [run for run in plan.everything if state_of(run, store) not in OVER]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from bench.runs.heartbeat import Pulse, read_pulse
 from bench.runs.plan import PlannedRun, SuitePlan
 from bench.runs.records import RecordStore
-from bench.runs.state import state_of
+from bench.runs.state import OVER, state_of
 
-ENDED = ("done", "diverged", "failed")
-"""States with a record. What failed is tried again by the next `bench run`."""
+ENDED = (*OVER, "failed")
+"""States with a record. What failed is tried again, but only by the next `bench run`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Watch:
         states, running = [], []
         for run in {run.spec.id: run for plan in plans for run in plan.everything}.values():
             state = self._over.get(run.spec.id) or state_of(run, self.store)
-            if state in ("done", "diverged"):
+            if state in OVER:
                 self._over[run.spec.id] = state
             elif self.store.is_held(run.spec):
                 state = "running"

@@ -1,13 +1,20 @@
-"""Several runs at once: the same numbers, and nothing lost, doubled or left behind when processes die."""
+"""Several runs at once, with real workers: the same numbers, and nothing lost, doubled or left behind when some die.
+
+What does not need a training is tested with stub workers in `tests/runs/test_processes.py`.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
 import signal
-import time
+import threading
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -18,12 +25,13 @@ from ..conftest import World
 from ..runs.worlds import call, make_world, results_of, wait_for
 
 RUNS = 4
+ENDED = re.compile(r"^\[\d+/\d+\] (.+? seed \d):", re.MULTILINE)
 
 
 def slow_world(root: Path) -> World:
-    """Four runs of 60 steps with a checkpoint after each."""
+    """Four runs of 30 steps with a checkpoint after each."""
     world = make_world(root)
-    world.change("tiny_budget", "steps: 6", "steps: 60")
+    world.change("tiny_budget", "steps: 6", "steps: 30")
     world.change("tiny_budget", "seeds: 2", "seeds: 1")
     world.change("tiny_budget", "checkpoint_every: 2", "checkpoint_every: 1")
     return world
@@ -37,16 +45,16 @@ def one_by_one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 
 def workers(pid: int) -> list[int]:
-    """Worker processes of a master."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    """Worker processes of a master, whichever of its threads has started them."""
     found = []
-    for child in map(int, children):
-        try:
-            command = Path(f"/proc/{child}/cmdline").read_bytes()
-        except FileNotFoundError:
-            continue
-        if b"bench.runs.worker" in command:
-            found.append(child)
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text(encoding="ascii").split()):
+            try:
+                command = Path(f"/proc/{child}/cmdline").read_bytes()
+            except FileNotFoundError:
+                continue
+            if b"bench.runs.worker" in command:
+                found.append(child)
     return found
 
 
@@ -58,119 +66,122 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def under_way(world: World) -> list[str]:
-    return [file.parent.name for file in world.results.glob("runs/.work/*/checkpoint.safetensors")]
-
-
-def held(world: World) -> list[Path]:
-    return list(world.results.glob("runs/.work/*/progress.json"))
+def under_way(world: World) -> set[str]:
+    """Runs that somebody carries out and that have a checkpoint."""
+    begun = {file.parent.name for file in world.results.glob("runs/.work/*/checkpoint.safetensors")}
+    return begun & {file.parent.name for file in world.results.glob("runs/.work/*/progress.json")}
 
 
 def leftovers(world: World) -> list[Path]:
     return [*world.results.glob("runs/.work/*"), *world.results.glob("runs/.locks/*"), *world.results.rglob("*.tmp")]
 
 
-def test_two_at_once_give_the_numbers_of_one_by_one_and_a_killed_worker_costs_only_time(tmp_path, one_by_one):
+def while_it_runs(act: Callable[[], object], world: World, *arguments: str) -> tuple[int, str]:
+    """Run bench in this process, and act from a second thread; gives the exit code and what was said."""
+    acting, said = threading.Thread(target=act), io.StringIO()
+    acting.start()
+    with redirect_stderr(said):
+        code = call(world, "run", "--suite", "tiny", *arguments)
+    acting.join()
+    return code, said.getvalue()
+
+
+@dataclass
+class Story:
+    """What happened to one suite: its master is killed, then a worker, then it is stopped, then it ends."""
+
+    world: World
+    codes: list[int] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    workers: list[list[int]] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    world = slow_world(tmp_path_factory.mktemp("story"))
+    told, ours = Story(world), os.getpid()
+
+    master = world.process("run", "--suite", "tiny", "--jobs", "2")
+    wait_for(lambda: len(under_way(world)) == 2, master)
+    told.workers.append(workers(master.pid))
+    master.kill()
+    master.communicate()
+    wait_for(lambda: not any(map(alive, told.workers[0])))
+    told.left.append(len(list(world.results.glob("runs/.work/*/checkpoint.safetensors"))))
+
+    def kill_a_worker_then_press_ctrl_c() -> None:
+        wait_for(lambda: len(workers(ours)) == 2 and under_way(world))
+        victim, other = workers(ours)
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: len({*workers(ours)} - {victim, other}) == 1)
+        told.workers.append([victim, *workers(ours)])
+        os.kill(ours, signal.SIGINT)
+
+    for act, jobs in ((kill_a_worker_then_press_ctrl_c, "2"), (lambda: None, "1")):
+        code, said = while_it_runs(act, world, "--jobs", jobs)
+        told.codes.append(code)
+        told.said.append(said)
+    return told
+
+
+def test_workers_end_with_their_master_and_keep_checkpoints(story):
+    assert len(story.workers[0]) == 2
+    assert story.left[0] >= 1
+
+
+def test_a_killed_worker_is_replaced_and_its_run_comes_again(story):
+    assert story.said[0].count("was killed by SIGKILL; it is tried again") == 1
+
+
+def test_ctrl_c_ends_with_130_and_leaves_nobody(story):
+    assert story.codes[0] == Interrupted.exit_code
+    assert not any(map(alive, story.workers[1]))
+    assert "Traceback" not in story.said[0]
+
+
+def test_after_all_that_only_what_is_missing_is_done_and_the_numbers_are_those_of_one_by_one(story, one_by_one):
+    assert story.codes[1] == 0, story.said[1]
+    assert "going on from its checkpoint" in "".join(story.said)
+    ended = [title for said in story.said for title in ENDED.findall(said)]
+    assert len(ended) == len(set(ended)) <= RUNS
+    assert results_of(story.world) == one_by_one
+    assert leftovers(story.world) == []
+
+
+def test_two_at_once_give_the_numbers_of_one_by_one(tmp_path, one_by_one):
     world = slow_world(tmp_path)
-    process = world.process("run", "--suite", "tiny", "--jobs", "2")
-    wait_for(lambda: len(under_way(world)) == 2, process)
-    os.kill(workers(process.pid)[0], signal.SIGKILL)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert err.count("was killed by SIGKILL; it is tried again") == 1
-    assert "going on from its checkpoint" in err
-    assert len(re.findall(r"^\[\d/4\] ", err, re.MULTILINE)) == RUNS
+    code, said = while_it_runs(lambda: None, world, "--jobs", "2")
+    assert code == 0, said
+    assert len(set(ENDED.findall(said))) == RUNS
     assert results_of(world) == one_by_one
     assert leftovers(world) == []
     for file in world.results.glob("runs/standin/*/record.json"):
         assert json.loads(file.read_text())["environment"]["hardware"]["threads"] == 1
 
 
-def test_a_run_whose_worker_dies_again_and_again_fails_alone(tmp_path):
-    world = slow_world(tmp_path)
-    victim = "action_units"
-    (tmp_path / "deadly").mkdir()
-    (tmp_path / "deadly" / "sitecustomize.py").write_text(
-        "import os, sys\n"
-        "if 'bench.runs.worker' in ' '.join(sys.orig_argv):\n"
-        "    from bench.methods.terms import supervised\n"
-        "    working = supervised.losses\n"
-        "    def losses(options, tasks, *rest):\n"
-        f"        if set(tasks) == {{{victim!r}}}:\n"
-        "            os.kill(os.getpid(), 9)\n"
-        "        return working(options, tasks, *rest)\n"
-        "    supervised.losses = losses\n"
-    )
-    world.environment["PYTHONPATH"] = os.pathsep.join((str(tmp_path / "deadly"), os.environ.get("PYTHONPATH", "")))
-    done = world.run("run", "--suite", "tiny", "--jobs", "2")
-    assert done.code == 4, done.err
-    assert done.err.count("it is tried again") == 2
-    assert "was killed by SIGKILL; it is given up" in done.err
-    records = [json.loads(file.read_text()) for file in world.results.glob("runs/standin/*/record.json")]
-    (failed,) = [record for record in records if record["status"] == "failed"]
-    assert failed["failure"]["kind"] == "infrastructure"
-    assert failed["failure"]["message"] == "the process that carried it out was killed by SIGKILL, 3 times in all"
-    assert len(records) == RUNS
-
-    del world.environment["PYTHONPATH"]
-    assert call(world, "run", "--suite", "tiny") == 0
-    assert len(world.scores()) == RUNS
-
-
-def test_workers_end_with_their_master_and_their_runs_go_on(tmp_path, one_by_one):
-    world = slow_world(tmp_path)
-    for how in (signal.SIGKILL, signal.SIGINT):
-        process = world.process("run", "--suite", "tiny", "--jobs", "2")
-        wait_for(lambda process=process: len(workers(process.pid)) == 2 and len(held(world)) == 2, process)
-        mine = workers(process.pid)
-        process.send_signal(how)
-        _, err = process.communicate(timeout=120)
-        if how == signal.SIGKILL:
-            assert process.returncode == -signal.SIGKILL
-            wait_for(lambda mine=mine: not any(map(alive, mine)))
-        else:
-            assert process.returncode == Interrupted.exit_code, err
-            assert "error: stopped on request" in err and "Traceback" not in err
-        assert not any(map(alive, mine))
-        assert under_way(world)
-
-    again = world.run("run", "--suite", "tiny", "--jobs", "2")
-    assert again.code == 0, again.err
-    assert "going on from its checkpoint" in again.err
-    assert results_of(world) == one_by_one
-    assert leftovers(world) == []
-
-
 def test_two_masters_do_every_run_exactly_once_and_students_wait_for_teachers_of_either(tmp_path):
     world = slow_world(tmp_path)
     world.change("tiny", "multi_task, distribution_matching]", "distillation]")
-    both = [world.process("run", "--suite", "tiny", "--jobs", "2") for _ in range(2)]
-    said = [process.communicate(timeout=240)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    carried_out = [title for err in said for title in re.findall(r"^\[\d+/\d+\] (.+? seed \d):", err, re.MULTILINE)]
+    other = world.process("run", "--suite", "tiny", "--jobs", "2")
+    wait_for(lambda: under_way(world), other)
+    code, said = while_it_runs(lambda: None, world)
+    _, said_too = other.communicate(timeout=120)
+    assert (code, other.returncode) == (0, 0), said + said_too
+    carried_out = ENDED.findall(said) + ENDED.findall(said_too)
     assert len(carried_out) == len(set(carried_out)) == len(world.scores()) == 3
 
 
 def test_a_store_that_is_removed_under_a_running_suite_is_made_again_or_said(tmp_path, one_by_one):
     world = slow_world(tmp_path)
-    process = world.process("run", "--suite", "tiny", "--jobs", "2")
-    wait_for(lambda: len(under_way(world)) == 2, process)
-    while world.results.exists():
-        shutil.rmtree(world.results, ignore_errors=True)
-        time.sleep(0.01)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode in (0, 4), err
-    assert "Traceback" not in err
+
+    def remove() -> None:
+        wait_for(lambda: under_way(world))
+        while world.results.exists():
+            shutil.rmtree(world.results, ignore_errors=True)
+
+    code, said = while_it_runs(remove, world)
+    assert code in (0, 4), said
+    assert "Traceback" not in said
     assert call(world, "run", "--suite", "tiny") == 0
     assert results_of(world) == one_by_one
-
-
-@pytest.mark.usefixtures("world")
-def test_what_cannot_be_at_once_is_a_usage_error(bench):
-    both = bench("run", "--suite", "tiny", "--jobs", "2", "--gpu-slots", "2")
-    assert both.code == 2
-    assert "--jobs and --gpu-slots both say how many runs there are at once" in both.err
-    none = bench("plan", "tiny", "--gpu-slots", "2")
-    assert none.code == 2
-    assert "--gpu-slots needs a GPU, and torch sees none here" in none.err
-    assert bench("run", "--suite", "tiny", "--jobs", "0").code == 2

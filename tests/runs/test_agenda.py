@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.runs import agenda
+from bench.runs import agenda, shares
 from bench.runs.agenda import Agenda, Tally, in_order, makespan
 from bench.runs.job import Ended
+from bench.runs.shares import Share
 
 
 def planned(name, seconds, *, kind="joint", teachers=(), trial=None):
@@ -131,11 +132,14 @@ def test_lost_runs_come_again_first_and_not_without_end(monkeypatch):
     ],
 )
 def test_cores_are_shared(monkeypatch, jobs, limits, threads):
-    from bench.runs import processes
+    monkeypatch.setattr(shares, "cores", lambda: 8)
+    assert shares.core_shares(jobs, limits=limits) == [Share(threads)] * jobs
+    gpus = shares.gpu_shares(2, ["3", "5"], limits=limits)
+    assert [one.gpu for one in gpus] == ["3", "5", "3", "5"]
+    assert {one.threads for one in gpus} == {1 if "OMP_NUM_THREADS" in limits else 2}
 
-    monkeypatch.setattr(processes, "cores", lambda: 8)
-    told = processes.shares(jobs, limits=limits)
-    assert told == [dict.fromkeys(processes.THREAD_LIMITS, str(threads))] * jobs
-    gpus = processes.gpu_shares(2, ["3", "5"], limits=limits)
-    assert [one["CUDA_VISIBLE_DEVICES"] for one in gpus] == ["3", "5", "3", "5"]
-    assert {one["OMP_NUM_THREADS"] for one in gpus} == {"1" if "OMP_NUM_THREADS" in limits else "2"}
+
+def test_a_share_is_told_to_its_process():
+    limits = {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}
+    assert Share(3).environment == limits
+    assert Share(3, "5").environment == {**limits, "CUDA_VISIBLE_DEVICES": "5"}
