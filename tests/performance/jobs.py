@@ -1,15 +1,25 @@
-"""Several runs at once against one after the other: `bench run` from its start to its leaderboard, in processes."""
+"""Several runs at once against one after the other: `bench run` from its start to its leaderboard, in processes.
+
+    python tests/performance/jobs.py --repeats 5
+
+Settings take turns, so that what else the machine does falls on all of them; processor time tells what is not its fault.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import resource
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import textwrap
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from comparison import Measured
@@ -59,49 +69,98 @@ SPECS = {
 }
 
 
+SETTINGS = {"one": (1, ()), "two": (1, ("--jobs", "2")), "wide": (2, ())}
+"""Threads of the command, and its options."""
+
+
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of a whole suite, and those of its trainings."""
+    """Seconds of a whole suite, of the processors that it kept busy, and of its trainings; and what was foretold."""
 
     whole: float
+    processor: float
     training: float
+    foretold: float
 
 
-def jobs() -> list[Measured]:
-    """What two runs at once gain, and what a run costs beside its training; each suite is run once."""
+def jobs(repeats: int = 5) -> list[Measured]:
+    """What two runs at once gain, what a run costs beside its training, and whether the estimate is right."""
+    found: dict[str, list[Timed]] = {name: [] for name in SETTINGS}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for spec, text in SPECS.items():
             (root / "specs").mkdir(exist_ok=True)
             (root / "specs" / f"{spec}.yaml").write_text(textwrap.dedent(text), encoding="utf-8")
-        _timed(root, "warm", threads=1, options=("--limit", "8", "--seeds", "1"))  # prepares the data, for all
-        one = _timed(root, "one", threads=1)
-        two = _timed(root, "two", threads=1, options=("--jobs", "2"))
-        wide = _timed(root, "wide", threads=2)
-    note = f"{RUNS} runs, {one.whole:.0f} s / {two.whole:.0f} s"
-    overhead = (one.whole - one.training) / RUNS
+        _bench(root, "warm", 1, "run", "--suite", "forty", "--limit", "8", "--seeds", "1")  # prepares the data, for all
+        for _ in range(repeats):
+            for setting, (threads, options) in SETTINGS.items():
+                found[setting].append(_timed(root, setting, threads, options))
+    one, two, wide = found.values()
+    busy = statistics.median(b.processor / a.processor for a, b in zip(one, two, strict=True))
+    note = f"{RUNS} runs, median {_median(one):.0f} s / {_median(two):.0f} s; processor time of two / one: {busy:.2f}"
     return [
         Measured(
-            "suite: --jobs 1, one thread / --jobs 2, one thread each", "at least 1.80", [one.whole / two.whole], note
+            "suite: --jobs 1, one thread / --jobs 2, one thread each",
+            "at least 1.80",
+            [a.whole / b.whole for a, b in zip(one, two, strict=True)],
+            note,
         ),
-        Measured("suite: --jobs 1, two threads / --jobs 2, one thread each", "above 1", [wide.whole / two.whole], ""),
         Measured(
-            "seconds a run beside its training", "under 0.50", [overhead], "start, plan, evaluation, record, tables"
+            "suite: --jobs 1, two threads / --jobs 2, one thread each",
+            "above 1",
+            [a.whole / b.whole for a, b in zip(wide, two, strict=True)],
+            f"median {_median(wide):.0f} s / {_median(two):.0f} s",
+        ),
+        Measured(
+            "processor seconds a run beside its training",
+            "under 0.50",
+            [(timed.processor - timed.training) / RUNS for timed in one],
+            "one thread: start, plan, evaluation, record, tables",
+        ),
+        *(
+            Measured(
+                f"estimate of a suite that was seen / seconds it took, {setting}",
+                "0.70 to 1.30",
+                [before.foretold / after.whole for before, after in pairwise(found[setting])],
+                "from the records of the repeat before",
+            )
+            for setting in ("one", "two")
+            if repeats > 1
         ),
     ]
 
 
-def _timed(root: Path, name: str, *, threads: int, options: tuple[str, ...] = ()) -> Timed:
-    own = {"BENCH_SPECS": "specs", "BENCH_CACHE": "cache", "BENCH_CONFIG": "config", "BENCH_RESULTS": name}
-    own = {key: str(root / value) for key, value in own.items()} | {"OMP_NUM_THREADS": str(threads)}
-    started = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "bench", "run", "--suite", "forty", *options],
-        check=True,
-        capture_output=True,
-        env=os.environ | own,
-    )
-    whole = time.perf_counter() - started
+def _median(timed: list[Timed]) -> float:
+    return statistics.median(one.whole for one in timed)
+
+
+def _timed(root: Path, name: str, threads: int, options: tuple[str, ...]) -> Timed:
+    shutil.rmtree(root / name, ignore_errors=True)
+    busy, started = _processor(), time.perf_counter()
+    _bench(root, name, threads, "run", "--suite", "forty", *options)
+    whole, busy = time.perf_counter() - started, _processor() - busy
     records = [json.loads(file.read_text(encoding="utf-8")) for file in (root / name / "runs").glob("*/*/record.json")]
-    assert options[:1] == ("--limit",) or len(records) == RUNS
-    return Timed(whole, sum(record["cost"]["seconds"]["train"] for record in records))
+    assert len(records) == RUNS
+    training = sum(record["cost"]["seconds"]["train"] for record in records)
+    (told,) = json.loads(_bench(root, name, threads, "plan", "forty", "--seeds", "20", *options, "--json"))
+    return Timed(whole, busy, training, told["seconds_to_do"])  # ten more seeds: as much as has just been done
+
+
+def _processor() -> float:
+    """Seconds of processors that ended children, and theirs, have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _bench(root: Path, results: str, threads: int, *arguments: str) -> str:
+    own = {"BENCH_SPECS": "specs", "BENCH_CACHE": "cache", "BENCH_CONFIG": "config", "BENCH_RESULTS": results}
+    own = {key: str(root / value) for key, value in own.items()} | {"OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-m", "bench", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | own).stdout
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    for measured in jobs(parser.parse_args().repeats):
+        print(measured.row)

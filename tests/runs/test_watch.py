@@ -16,7 +16,7 @@ from bench.runs.heartbeat import Heartbeat, Pulse, read_pulse
 from bench.runs.records import RecordStore, read_record
 
 from ..conftest import clean_environment
-from .worlds import wait_for
+from .worlds import call, wait_for
 
 HOLDER = """
 import sys
@@ -63,8 +63,7 @@ def test_it_tells_what_is_under_way_and_ends_with_the_last_run(world):
     world.change("tiny_budget", "seeds: 2", "seeds: 1")
     watch = watching(world)
     wait_for(lambda: watch.stdout.readline().startswith("tiny: 4 missing"), watch)
-    run = world.run("run", "--suite", "tiny")
-    assert run.code == 0, run.err
+    assert call(world, "run", "--suite", "tiny") == 0
     out, err = watch.communicate(timeout=60)
     assert watch.returncode == 0, err
     assert "1 running" in out and " of 60 " in out
