@@ -2,7 +2,7 @@
 
     python tests/performance/jobs.py --repeats 5
 
-Settings take turns, so that what else the machine does falls on all of them; processor time tells what is not its fault.
+Settings take turns, so that what else the machine does falls on all of them; processor time tells what is theirs.
 """
 
 from __future__ import annotations
