@@ -33,6 +33,16 @@ class BenchError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors come back from other processes as they were, whatever their own `__init__` takes."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[BenchError], args: tuple[object, ...], content: dict[str, object]) -> BenchError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(content)
+    return error
+
 
 class UsageError(BenchError):
     """What was asked for cannot be done as asked."""

@@ -52,6 +52,12 @@ Controls = Annotated[
         help="Also run every coupled method with its relatedness permuted, uniform, and with coupling weight 0.",
     ),
 ]
+Jobs = Annotated[
+    int, typer.Option("--jobs", min=1, metavar="N", help="So many runs at once, each with its share of the cores.")
+]
+GpuSlots = Annotated[
+    int | None, typer.Option("--gpu-slots", min=1, metavar="K", help="K runs at once on each GPU, instead of --jobs.")
+]
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="Name of a suite; `bench list suite` shows them.")]
 
 

@@ -41,20 +41,23 @@ class _RateColumn(ProgressColumn):
 
 
 class RunProgress:
-    """An observer of `bench.runs.execute`: two bars on a terminal, one line an event elsewhere.
+    """An observer (`bench.runs.observer`): on a terminal a bar for each run under way, elsewhere a line an event.
 
-    The upper bar counts training images over all runs, so that its time left weighs long runs as what they are.
+    The first bar counts training images over all runs, so that its time left weighs long runs as what they are.
     """
 
     def __init__(self, console: Console, plans: Sequence[SuitePlan] = (), store: RecordStore | None = None) -> None:
-        from bench.runs.execute import to_do
+        from bench.runs.state import to_do
 
         self.console = console
         self.waiting_for = [run for plan in plans for run in to_do(plan, store)] if store else []
         self.work = sum(run.spec.images_seen for run in self.waiting_for)
         self.finished_work = 0
         self.finished_runs = 0
-        self.run_started = time.monotonic()
+        self.failed_runs = 0
+        self._runs: dict[str, TaskID] = {}
+        self._begun: dict[str, float] = {}
+        self._under_way: dict[str, int] = {}
         self.bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -73,7 +76,8 @@ class RunProgress:
     def __enter__(self) -> Self:
         self.bars.start()
         if self.waiting_for:
-            self._whole = self.bars.add_task("all runs (images)", total=self.work)
+            self._whole = self.bars.add_task("", total=self.work)
+            self._tell()
         return self
 
     def __exit__(
@@ -114,22 +118,34 @@ class RunProgress:
         self.warned(f"{dataset}: {len(refused)} images were left out: {listed}{more}")
 
     def started(self, run: PlannedRun, resumed: bool) -> None:
-        self.run_started = time.monotonic()
-        self.bars.update(self._bar(), description=escape(run.title), completed=0, total=run.spec.recipe.steps)
+        bar = self._runs.get(run.spec.id)
+        if bar is None:
+            bar = self._runs[run.spec.id] = self.bars.add_task(escape(run.title), total=run.spec.recipe.steps)
+        self.bars.reset(bar, total=run.spec.recipe.steps)
+        self._begun[run.spec.id] = time.monotonic()
         if resumed:
             self._say(f"{run.title}: going on from its checkpoint")
+        self._tell()
 
     def stepped(self, run: PlannedRun, done: int, total: int) -> None:
-        self.bars.update(self._bar(), completed=done)
-        if self._whole is not None:
-            self.bars.update(self._whole, completed=self.finished_work + run.spec.images_seen * done // total)
+        if run.spec.id in self._runs:
+            self.bars.update(self._runs[run.spec.id], completed=done)
+        self._under_way[run.spec.id] = run.spec.images_seen * done // total
+        self._tell()
 
     def finished(self, run: PlannedRun, record: Record) -> None:
+        for run_id in (run.spec.id, *(teacher.id for teacher in run.spec.teachers)):  # these may have been taught again
+            self._under_way.pop(run_id, None)
+            if run_id in self._runs:
+                self.bars.remove_task(self._runs.pop(run_id))
         self.finished_work += run.spec.images_seen
         self.finished_runs += 1
+        self.failed_runs += record.failure is not None
         outcome = record.failure.kind if record.failure else _scores(record)
         place = f"[{self.finished_runs}/{max(len(self.waiting_for), self.finished_runs)}]"
-        self._say(f"{place} {run.title}: {outcome} ({duration(time.monotonic() - self.run_started)})")
+        took = time.monotonic() - self._begun.pop(run.spec.id, time.monotonic())
+        self._say(f"{place} {run.title}: {outcome} ({duration(took)})")
+        self._tell()
 
     def waiting(self, run: PlannedRun) -> None:
         self._say(f"waiting for another bench process to end: {run.title}")
@@ -137,10 +153,21 @@ class RunProgress:
     def warned(self, message: str) -> None:
         self.console.print(f"[yellow]warning:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
-    def _bar(self) -> TaskID:
-        if self._part is None:
-            self._part = self.bars.add_task("", total=None)
-        return self._part
+    def _tell(self) -> None:
+        """Bring the bar over all runs up to date."""
+        if self._whole is None:
+            return
+        running = len(self._runs)
+        waiting = max(len(self.waiting_for) - self.finished_runs - running, 0)
+        counts = {
+            "done": self.finished_runs - self.failed_runs,
+            "running": running,
+            "failed": self.failed_runs,
+            "waiting": waiting,
+        }
+        said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        done = self.finished_work + sum(self._under_way.values())
+        self.bars.update(self._whole, description=f"images of all runs ({said})", completed=done)
 
     def _say(self, line: str) -> None:
         self.console.print(escape(line), highlight=False, soft_wrap=True)

@@ -126,12 +126,13 @@ def records_made_anew(planned: Callable[[RecordStore], tuple[SuitePlan, ...]]) -
     from tempfile import TemporaryDirectory
 
     from bench.cli.run import carry_out
+    from bench.runs.execute import InThisProcess
     from bench.runs.records import RecordStore
     from bench.runs.stopping import stop_requests
 
     with stop_requests() as should_stop, TemporaryDirectory(prefix="bench-check-") as folder:
         store = RecordStore(Path(folder))
-        plans, _ = carry_out(lambda: planned(store), store, should_stop, show=False)
+        plans, _ = carry_out(lambda: planned(store), store, should_stop, InThisProcess(), show=False)
         return records_in(plans, store)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +15,8 @@ from bench.cli.options import (
     AsJson,
     Budget,
     Controls,
+    GpuSlots,
+    Jobs,
     Limit,
     Only,
     Results,
@@ -25,17 +29,21 @@ from bench.cli.options import (
     print_json,
     results_of,
 )
-from bench.errors import NothingMeasured
+from bench.errors import NothingMeasured, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from bench.runs.execute import Tally
+    from bench.runs.agenda import Tally
+    from bench.runs.execute import Executor
+    from bench.runs.forecast import Forecast
     from bench.runs.plan import SuitePlan
     from bench.runs.records import Record, RecordStore
+    from bench.runs.shares import Share
 
 SOME_RUNS_FAILED = 4
+WATCH_SECONDS = 1.0
 
 
 def register(app: typer.Typer) -> None:
@@ -53,17 +61,19 @@ def show_plan(
     limit: Limit = None,
     only: Only = None,
     controls: Controls = False,
+    jobs: Jobs = 1,
+    gpu_slots: GpuSlots = None,
     json: AsJson = False,
 ) -> None:
     """Show the matrix of a suite, what is done already, and about how long the rest takes.
 
     Example: bench plan faces --seeds 5
     """
-    from bench.runs.execute import to_do
-    from bench.runs.forecast import forecast
+    from bench.runs.forecast import Forecast
     from bench.runs.plan import plan
     from bench.runs.records import RecordStore
 
+    shares = _shares(jobs, gpu_slots)
     store = RecordStore(results_of(results))
     plans = plan(
         catalog_of(specs),
@@ -75,11 +85,11 @@ def show_plan(
         controls=controls,
         store=store,
     )
+    forecast = Forecast(plans, store, shares)
     if json:
-        seconds = (forecast(p, (*to_do(p, store), *p.to_come), store) for p in plans)
-        print_json([_as_json(p, store) | {"seconds_to_do": s} for p, s in zip(plans, seconds, strict=True)])
+        print_json([_as_json(one, store) | {"seconds_to_do": forecast.to_end(one)} for one in plans])
         return
-    _print_plans(plans, store)
+    _print_plans(plans, store, forecast)
 
 
 def run(
@@ -93,44 +103,55 @@ def run(
     limit: Limit = None,
     only: Only = None,
     controls: Controls = False,
+    jobs: Jobs = 1,
+    gpu_slots: GpuSlots = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
 ) -> None:
     """Do what a suite still lacks, then show transfer verdicts and the leaderboard.
 
     Interrupted (Ctrl-C) or killed, it goes on where it was when it is started again. Exit code 4 if some runs failed.
     Where the budget tunes, trials come first, and what does best on validation is run. With --controls it also shows
-    whether the gain of coupling vanishes where it must. Started by torchrun or `accelerate launch`, each run is shared
-    by all processes.
+    whether the gain of coupling vanishes where it must. With --jobs N or --gpu-slots K several runs are carried out at
+    once, with the same numbers as one by one with as many threads each. Started by torchrun or `accelerate launch`,
+    each run is shared by all processes.
 
-    Example: bench run --suite faces
+    Example: bench run --suite faces --jobs 2
     """
     from bench.runs.follow import follow, leading
     from bench.runs.stopping import stop_requests
-    from bench.training.launch import follows
+    from bench.training.launch import follows, several
 
+    if several() and (jobs > 1 or gpu_slots is not None):
+        raise UsageError(
+            "--jobs and --gpu-slots carry out several runs at once, and torchrun shares each run between processes",
+            hint="give one of them",
+        )
     if follows():
         if not dry_run:
             follow()
         return
     if dry_run:
-        show_plan(suite, specs, results, budget, seeds, limit, only, controls)
+        show_plan(suite, specs, results, budget, seeds, limit, only, controls, jobs, gpu_slots)
         return
     with stop_requests() as should_stop, leading():  # from the first moment on, so that no request is lost
-        from bench.cli.progress import RunProgress
-        from bench.runs.check import checked_suite
-        from bench.runs.execute import check_machine, prepare_data
-        from bench.runs.plan import find_preparations, plan
+        from bench.runs.processes import processes
         from bench.runs.records import RecordStore
 
-        catalog, store = catalog_of(specs), RecordStore(results_of(results))
-        resolved = checked_suite(catalog, suite, budget=budget)
-        check_machine(one.budget for one in resolved)
-        with RunProgress(errors()) as progress:
-            for one in resolved:
-                prepare_data(list(find_preparations(catalog, one).values()), progress, should_stop)
+        store, shares = RecordStore(results_of(results)), _shares(jobs, gpu_slots)
+        with processes(shares) if shares else nullcontext() as workers:  # started first: they import while we do
+            from bench.cli.progress import RunProgress
+            from bench.runs.check import checked_suite
+            from bench.runs.execute import InThisProcess, check_machine, prepare_data
+            from bench.runs.plan import find_preparations, plan
 
-        def make_plans() -> tuple[SuitePlan, ...]:
-            return plan(
+            catalog = catalog_of(specs)
+            resolved = checked_suite(catalog, suite, budget=budget)
+            check_machine(one.budget for one in resolved)
+            with RunProgress(errors()) as progress:
+                for one in resolved:
+                    prepare_data(list(find_preparations(catalog, one).values()), progress, should_stop)
+            make_plans = partial(
+                plan,
                 catalog,
                 suite,
                 budget=budget,
@@ -140,8 +161,7 @@ def run(
                 controls=controls,
                 store=store,
             )
-
-        plans, tally = carry_out(make_plans, store, should_stop)
+            plans, tally = carry_out(make_plans, store, should_stop, workers or InThisProcess())
         _print_results(plans, store)
         _print_failures(plans, store, tally)
     if not any(planned.spec.id in tally.done for one in plans for planned in one.runs):
@@ -161,20 +181,29 @@ def status(
     limit: Limit = None,
     only: Only = None,
     controls: Controls = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on looking, with what is under way, until all runs have ended.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Tell the state of every run of a suite.
 
+    With --watch it may be asked from another terminal or machine that sees the results folder; Ctrl-C ends the looking
+    alone.
+
     Example: bench status faces
     """
+    if watch and json:
+        raise UsageError("--watch goes on and on, and --json is one document", hint="give one of them")
     from bench.reports.plan import status_table
     from bench.reports.table import print_table
-    from bench.runs.execute import state_of
     from bench.runs.plan import plan
     from bench.runs.records import RecordStore
+    from bench.runs.state import state_of
 
     store = RecordStore(results_of(results))
-    plans = plan(
+    make_plans = partial(
+        plan,
         catalog_of(specs),
         suite,
         budget=budget,
@@ -184,6 +213,10 @@ def status(
         controls=controls,
         store=store,
     )
+    if watch:
+        _watch(suite, make_plans, store)
+        return
+    plans = make_plans()
     if json:
         print_json([_as_json(p, store) for p in plans])
         return
@@ -191,48 +224,102 @@ def status(
         print_table(status_table(one, [state_of(r, store) for r in one.everything]), output())
 
 
+def _watch(suite: str, make_plans: Callable[[], tuple[SuitePlan, ...]], store: RecordStore) -> None:
+    """Show how far a suite is until it has ended: drawn anew on a terminal, else whenever states have changed."""
+    import time
+
+    from rich.live import Live
+
+    from bench.reports.plan import watch_table
+    from bench.reports.table import print_table, rich_table
+    from bench.runs.stopping import stopped_at_once
+    from bench.runs.watch import Watch
+
+    plans, watch, console, before = make_plans(), Watch(store), output(), None
+    message = "stopped looking; the runs themselves go on"
+    with stopped_at_once(message), Live(console=console, auto_refresh=False) as live:
+        while True:
+            view = watch.look(plans)
+            if console.is_terminal:
+                live.update(rich_table(watch_table(suite, view)), refresh=True)
+            elif view.states != before:
+                print_table(watch_table(suite, view), console)
+            before = view.states
+            if view.ended:
+                return
+            time.sleep(WATCH_SECONDS)
+            if any(one.to_come for one in plans):
+                plans = make_plans()
+
+
+def _shares(jobs: int, gpu_slots: int | None) -> list[Share]:
+    """What each worker process may use; none where runs are carried out in this process."""
+    from bench.runs.shares import core_shares, gpu_shares, visible_gpus
+
+    if gpu_slots is None:
+        return core_shares(jobs) if jobs > 1 else []
+    if jobs > 1:
+        raise UsageError(
+            "--jobs and --gpu-slots both say how many runs there are at once",
+            hint="give one of them: --gpu-slots K for K runs on each GPU, --jobs N for N runs on the processor",
+        )
+    return gpu_shares(gpu_slots, visible_gpus())
+
+
 def carry_out(
     make_plans: Callable[[], tuple[SuitePlan, ...]],
     store: RecordStore,
     should_stop: Callable[[], bool],
+    executor: Executor,
     *,
     show: bool = True,
 ) -> tuple[tuple[SuitePlan, ...], Tally]:
     """Carry out plans, and plan again for as long as ended trials bring new runs; `show` the plans first."""
     from bench.cli.progress import RunProgress
-    from bench.runs.execute import Tally, execute
+    from bench.runs.agenda import Tally
+    from bench.runs.execute import execute
+    from bench.runs.forecast import Forecast
 
     tally, command = Tally(), ["bench", *sys.argv[1:]]
     plans = make_plans()
+    forecast = Forecast(plans, store, executor.shares)
     if show:
-        _print_plans(plans, store)
+        _print_plans(plans, store, forecast)
     while True:
         with RunProgress(errors(), plans, store) as progress:
-            execute(plans, store, progress, command=command, should_stop=should_stop, tally=tally)
+            execute(
+                plans,
+                store,
+                progress,
+                executor=executor,
+                seconds_of=forecast.seconds_of,
+                command=command,
+                should_stop=should_stop,
+                tally=tally,
+            )
         attempted = {planned.spec.id for one in plans for planned in one.everything}
         if not any(one.to_come for one in plans):
             return plans, tally
         plans = make_plans()
+        forecast = Forecast(plans, store, executor.shares)
         if all(planned.spec.id in attempted for one in plans for planned in one.everything):
             return plans, tally
 
 
-def _print_plans(plans: Sequence[SuitePlan], store: RecordStore) -> None:
+def _print_plans(plans: Sequence[SuitePlan], store: RecordStore, forecast: Forecast) -> None:
     from bench.reports.plan import plan_table, tuning_table
     from bench.reports.table import print_table
-    from bench.runs.execute import state_of, to_do
-    from bench.runs.forecast import forecast
+    from bench.runs.state import state_of
 
     for one in plans:
         states = [state_of(r, store) for r in one.everything]
-        seconds = forecast(one, (*to_do(one, store), *one.to_come), store)
-        print_table(plan_table(one, states, seconds), output())
+        print_table(plan_table(one, states, forecast.to_end(one)), output())
         if one.searches:
             print_table(tuning_table(one), output())
 
 
 def _as_json(one: SuitePlan, store: RecordStore) -> dict[str, object]:
-    from bench.runs.execute import state_of
+    from bench.runs.state import state_of
 
     runs = [
         {

@@ -9,6 +9,7 @@ from bench.reports.table import Table, number, warning_of
 from bench.runs.plan import SuitePlan
 from bench.runs.search import Search
 from bench.runs.tuning import said
+from bench.runs.watch import Running, View
 from bench.specs.run import RunSource
 
 STATES = ("done", "started", "missing", "failed", "diverged", "damaged")
@@ -83,6 +84,28 @@ def status_table(plan: SuitePlan, states: Sequence[str]) -> Table:
         warning=warning_of(plan.provenance, plan.standin),
         numeric=frozenset({5}),
     )
+
+
+def watch_table(name: str, view: View) -> Table:
+    """A row a run that is under way, under how many are in which state."""
+    waiting = {"to come": view.to_come} if view.to_come else {}
+    counts = dict(Counter(view.states)) | waiting
+    return Table(
+        title=f"{name}: " + _listed([f"{count} {state}" for state, count in counts.items()]),
+        headers=("running", "steps", "steps/s", "left"),
+        rows=tuple(_pulse_row(one) for one in view.running),
+        notes=() if view.running else ("nobody carries out a run of it just now",),
+        numeric=frozenset({1, 2, 3}),
+    )
+
+
+def _pulse_row(one: Running) -> tuple[str, ...]:
+    pulse = one.pulse
+    if pulse is None:
+        return one.run.title, "", "", ""
+    left = pulse.seconds_left
+    told = "" if left is None else duration(left)
+    return one.run.title, f"{pulse.step:,} of {pulse.steps:,}", f"{pulse.rate:.1f}" if pulse.rate else "", told
 
 
 def duration(seconds: float) -> str:

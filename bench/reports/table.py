@@ -89,12 +89,12 @@ def print_table(table: Table, console: Console) -> None:
     if table.warning:
         console.print(f"[bold white on red] {escape(table.warning)} [/]")
     hidden: list[str] = []
-    rich = _rich_table(table, hidden)
+    rich = rich_table(table, hidden)
     for header in table.optional:
         if _width(rich, console) <= console.width:
             break
         hidden.append(header)
-        rich = _rich_table(table, hidden)
+        rich = rich_table(table, hidden)
     console.print(rich)
     for note in table.notes:
         console.print(f"[dim]{_terminal_text(note)}[/]", highlight=False)
@@ -109,7 +109,8 @@ def _width(rich: RichTable, console: Console) -> int:
     return Measurement.get(console, console.options.update(max_width=10_000), rich).maximum
 
 
-def _rich_table(table: Table, hidden: Sequence[str]) -> RichTable:
+def rich_table(table: Table, hidden: Sequence[str] = ()) -> RichTable:
+    """A table for the terminal without its notes and warning; `hidden` columns are left out."""
     shown = [i for i, header in enumerate(table.headers) if header not in hidden]
     rich = RichTable(
         title=_terminal_text(table.title),

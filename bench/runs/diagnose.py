@@ -24,7 +24,8 @@ from bench.data.store import Store
 from bench.errors import Diverged, Interrupted, RecordError, UnknownName, UsageError
 from bench.runs.check import checked_suite
 from bench.runs.environment import environment
-from bench.runs.execute import Observer, check_machine, prepare_data
+from bench.runs.execute import check_machine, prepare_data
+from bench.runs.observer import Observer
 from bench.runs.plan import PlannedRun, SuitePlan, find_preparations, plan
 from bench.runs.records import Record, RecordStore, read_record
 from bench.specs.catalog import Catalog

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from bench.data.prepare import Preparation
 from bench.errors import DataError
@@ -122,7 +122,7 @@ def wilson_interval(
     held: NDArray[np.int64], known: NDArray[np.int64], level: float = 0.95
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Wilson's score interval for a share, element by element (Wilson 1927, JASA 22, 209-212); 0 to 1 where n = 0."""
-    z = float(norm.ppf(0.5 + level / 2))
+    z = float(ndtri(0.5 + level / 2))
     n = np.maximum(known, 1)
     share = held / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 
 import bench
 from bench.errors import NothingMeasured, RecordError, UsageError
-from bench.runs.execute import state_of
 from bench.runs.plan import PlannedRun, SuitePlan
 from bench.runs.privacy import PATHS, scrubbed
 from bench.runs.records import RECORD, Record, RecordStore
+from bench.runs.state import OVER, state_of
 from bench.runs.submission import (
     BENCH_SPECS,
     MANIFEST,
@@ -39,7 +39,6 @@ from bench.specs.references import ReferenceCheck
 from bench.specs.run import RunSpec
 from bench.specs.writing import spec_yaml
 
-ENDED = ("done", "diverged")
 _MENDED_BY = "`bench run --suite {suite}` sets damaged records aside and carries out what is missing"
 
 
@@ -95,7 +94,7 @@ def write_submission(
             f"no run of suite '{request.suite}' has a result in {store.root}",
             hint=f"`bench run --suite {request.suite}` measures it",
         )
-    ended = {run.id for run in runs if run.state in ENDED}
+    ended = {run.id for run in runs if run.state in OVER}
     specs = {run.spec.id: run.spec for one in plans for run in one.everything if run.spec.id in ended}
     records = [store.find(spec) for spec in specs.values()]
     found = [record for record in records if record is not None]
@@ -120,7 +119,7 @@ def write_submission(
             contact=request.contact,
             licence=request.licence,
             note=request.note,
-            complete=all(run.state in ENDED for run in runs),
+            complete=all(run.state in OVER for run in runs),
             runs=tuple(runs),
             environments=tuple(_different(scrubbed_record(record, names).environment for record in found)),
             files=tuple(files),
@@ -185,7 +184,7 @@ def _runs(request: Request, plans: Sequence[SuitePlan], store: RecordStore) -> I
     damaged = [run.title for run in runs.values() if states[run.spec.id] == "damaged"]
     if damaged:
         raise UsageError(f"{len(damaged)} records cannot be trusted: {'; '.join(damaged)}", hint=hint)
-    absent = [f"{run.title} ({states[run.spec.id]})" for run in runs.values() if states[run.spec.id] not in ENDED]
+    absent = [f"{run.title} ({states[run.spec.id]})" for run in runs.values() if states[run.spec.id] not in OVER]
     absent += [f"{run.title} (waits for trials)" for one in plans for run in one.to_come]
     if absent and not request.partial:
         shown = "; ".join(absent[:5]) + (f"; and {len(absent) - 5} more" if len(absent) > 5 else "")
@@ -211,7 +210,7 @@ def _submitted(run: PlannedRun, run_id: str | None, state: str) -> SubmittedRun:
         seed=run.seed,
         trial=run.trial is not None,
         state="done" if state == "done" else "diverged" if state == "diverged" else "missing",
-        why="" if state in (*ENDED, "missing") else state,
+        why="" if state in (*OVER, "missing") else state,
     )
 
 

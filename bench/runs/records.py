@@ -4,7 +4,8 @@
     <results>/runs/<real|standin|limited>/<run id>/<data set>.<task>.parquet   per-sample test predictions
     <results>/runs/.networks/<run id>.safetensors                              networks that other runs learn from
     <results>/runs/.work/<run id>/                                             what an unfinished run needs to go on
-    <results>/runs/.locks/<run id>.lock
+    <results>/runs/.work/<run id>/progress.json                                how far it is, while it is carried out
+    <results>/runs/.locks/<run id>.lock                                        there while somebody carries it out
 
 A record appears whole or not at all: its folder is made under `.work` and moved.
 """
@@ -16,6 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -148,11 +150,52 @@ class RecordStore:
         save_file({name: value.detach().cpu().contiguous().clone() for name, value in state.items()}, temporary)
         os.replace(temporary, file)
 
-    def lock(self, run: RunSpec) -> FileLock:
-        """Held by the process that carries the run out."""
+    def progress_file(self, run: RunSpec) -> Path:
+        """Where it stands how far a run is that somebody carries out; see `bench.runs.heartbeat`."""
+        return self.work_folder(run) / "progress.json"
+
+    @contextmanager
+    def hold(self, run: RunSpec) -> Iterator[None]:
+        """Be the one who carries a run out. Raises `filelock.Timeout` at once if another process is.
+
+        What only its holder needs goes with the lock: its file, the pulse, and a work folder with nothing in it.
+        """
+        with self._lock(run.id).acquire(timeout=0) as lock:
+            try:
+                yield
+            finally:
+                self.progress_file(run).unlink(missing_ok=True)
+                _remove_empty(self.work_folder(run))
+                Path(lock.lock_file).unlink(missing_ok=True)  # who opened it meanwhile sees that it is gone
+
+    def is_held(self, run: RunSpec) -> bool:
+        """Whether a process carries a run out just now."""
+        file = self.root / ".locks" / f"{run.id}.lock"
+        if not file.is_file():
+            return False
+        try:
+            with FileLock(file).acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def tidy(self) -> None:
+        """Remove what killed processes left and nobody needs; checkpoints stay, so that their runs go on."""
+        locks = self.root / ".locks"
+        left = {file.stem for file in locks.glob("*.lock")} | {f.name for f in (self.root / ".work").glob("*")}
+        for run_id in left:
+            with suppress(Timeout), self._lock(run_id).acquire(timeout=0) as lock:
+                work = self.root / ".work" / run_id
+                shutil.rmtree(work / "record", ignore_errors=True)
+                for file in (work / "progress.json", *work.glob("*.tmp")):
+                    file.unlink(missing_ok=True)
+                _remove_empty(work)
+                Path(lock.lock_file).unlink(missing_ok=True)
+
+    def _lock(self, run_id: str) -> FileLock:
         folder = self.root / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{run.id}.lock")
+        return FileLock(folder / f"{run_id}.lock")
 
     def find(self, run: RunSpec) -> Record | None:
         """The record of a run, or None. Raises `RecordError` for one that cannot be trusted."""
@@ -263,6 +306,11 @@ def predictions_table(
             "scores": rows(scores),
         }
     )
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # it is not there, or not empty
+        folder.rmdir()
 
 
 def _sha256(file: Path) -> str:

@@ -21,6 +21,7 @@ from comparison import Measured, in_turn, write_report
 from coupling import SUITES, coupling
 from intervals import CLUSTERS, bootstrapping
 from joblib import Parallel, delayed
+from jobs import jobs
 from numpy.lib.format import open_memmap
 from PIL import Image
 from probe import cost
@@ -230,6 +231,7 @@ def main() -> None:
         *(balancing("test_resnet", name, arguments.repeats) for name in AGGREGATORS),
         *(cost("resnet_micro", method, arguments.repeats) for method in ("multi_task", "distribution_matching")),
         *(bootstrapping(clusters, 5) for clusters in CLUSTERS),
+        *jobs(),
         gathering(arguments.repeats),
         augmentation(arguments.repeats),
         drawing(max(arguments.repeats // 2, 1)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -185,7 +186,7 @@ def test_altered_records_are_left_out_said_so_and_made_again(done, redo):
 
 def test_a_damaged_record_is_only_moved_by_who_holds_the_lock(done):
     """Or a good record that another process has just put in its place would be moved instead."""
-    from bench.runs.execute import _Worker
+    from bench.runs.job import Ended, Job, Worker
     from bench.runs.plan import plan
     from bench.specs.catalog import open_catalog
 
@@ -196,10 +197,9 @@ def test_a_damaged_record_is_only_moved_by_who_holds_the_lock(done):
             patch.setenv(name, value)
         (one,) = plan(open_catalog([]), "tiny")
     run = next(run for run in one.runs if run.spec.id == folder.name)
-    store = RecordStore(done.results)
-    worker = _Worker(one, {}, store, None, (), lambda: False, None)  # nothing may be touched while another holds it
-    with store.lock(run.spec):
-        assert worker.attempt(run, wait=False) is False
+    job = Job(run, done.results, {}, (), keep_network=False, checkpoint_every=1)
+    with RecordStore(done.results).hold(run.spec):
+        assert Worker(Mock()).attempt(job) == Ended("held")
     assert folder.is_dir()
 
 

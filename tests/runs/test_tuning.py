@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from bench.errors import Interrupted, SpecError, UsageError
 from bench.runs.assembly import Slot
-from bench.runs.execute import execute
+from bench.runs.execute import InThisProcess, execute
 from bench.runs.parts import TERMS, run_parts
 from bench.runs.plan import plan
 from bench.runs.records import RecordStore
@@ -398,7 +398,14 @@ def test_a_search_that_is_interrupted_within_a_trial_ends_as_if_it_had_not_been(
     one = planned(world, monkeypatch, only=["multi_task"])
     asked = itertools.count()
     with pytest.raises(Interrupted):
-        execute([one], RecordStore(world.results), Mock(), should_stop=lambda: next(asked) == 7)
+        execute(
+            [one],
+            RecordStore(world.results),
+            Mock(),
+            executor=InThisProcess(),
+            seconds_of=lambda _: 1.0,
+            should_stop=lambda: next(asked) == 7,
+        )
     assert 0 < len(records(world)) < 12
     (told,) = redo("status", "tiny", "--only", "multi_task", "--json").json
     assert told["waiting"] == 6 and {run["state"] for run in told["runs"]} == {"done", "started", "missing"}
