@@ -169,16 +169,16 @@ def test_nothing_comparable_runs_nothing_and_does_not_pass(mine, check):
 
 def test_a_run_that_fails_is_no_pass(check, monkeypatch):
     from bench.errors import Diverged
-    from bench.runs import execute
+    from bench.runs import job
 
-    plain = execute.train
+    plain = job.train
 
     def breaking(run, *arguments, **options):
         if run.method == "multi_task":
             raise Diverged("the loss was not finite at step 3")
         return plain(run, *arguments, **options)
 
-    monkeypatch.setattr(execute, "train", breaking)
+    monkeypatch.setattr(job, "train", breaking)
     answer = check()
     assert answer.code == 4
     assert "missing: 2 of 2 seeds: diverged" in answer.out
