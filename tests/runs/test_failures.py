@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bench.methods.terms import supervised
-from bench.runs import execute
+from bench.runs import job
 from bench.training import loop
 
 EXPLODING = """
@@ -176,7 +176,7 @@ def removing_before(run, folder):
 
 def test_prepared_data_that_are_removed_under_a_suite_are_told_and_made_again(world, bench, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "train", removing_before(1, world.cache))
+        patch.setattr(job, "train", removing_before(1, world.cache))
         run = bench("run", "--suite", "tiny", "--seeds", "1")
     assert run.code == 4
     assert "is gone; it was there when the store was opened" in run.err
@@ -189,7 +189,7 @@ def test_prepared_data_that_are_removed_under_a_suite_are_told_and_made_again(wo
 
 def test_records_that_are_removed_under_a_suite_are_not_taken_for_done(world, bench, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "train", removing_before(2, world.results / "runs" / "standin"))
+        patch.setattr(job, "train", removing_before(2, world.results / "runs" / "standin"))
         run = bench("run", "--suite", "tiny", "--seeds", "1")
     assert run.code == 4
     assert "records of 2 runs were removed from" in run.err
@@ -206,7 +206,7 @@ def test_a_clock_that_is_set_back_makes_no_record_that_ends_before_it_starts(ben
         def now(cls, tz=None):
             return datetime(2026, 1, 20, tzinfo=tz) - timedelta(days=next(cls.days))
 
-    monkeypatch.setattr(execute, "datetime", Clock)
+    monkeypatch.setattr(job, "datetime", Clock)
     assert bench("run", "--suite", "tiny", "--seeds", "1").code == 0
     for record in records(world):
         started, finished = (datetime.fromisoformat(record[name]) for name in ("started", "finished"))
