@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 
 from bench.analysis.disagreement import confusion, disagreements, predicted
 from bench.analysis.pareto import pareto_front
+from bench.analysis.transfer import Transfer, Verdict
 from bench.reports.site.drawing import around, element, tick_text
-from bench.reports.site.figures import by_seed
+from bench.reports.site.figures import by_seed, forest
 from bench.reports.site.folder import MARKER
 from bench.reports.site.pages import verdict_badge
 from bench.reports.site.spreadsheet import safe_csv
 from bench.reports.table import STANDIN_WARNING, Table
+from bench.runs.plan import Cell
 
 NASTY = "<script>alert(1)</script>\"'&"
 
@@ -388,6 +390,45 @@ def test_pictures_escape_names():
     figure = by_seed("seeds", {0: 0.5}, {0: 0.4}, NASTY, higher=True)
     assert figure is not None and "<script" not in figure.svg and "&lt;script&gt;" in figure.svg
     assert 'x="&#34;&gt;"' in element("g", "", x='">')
+
+
+def judged(*intervals):
+    """A report of cells with these intervals, on one task."""
+    cells = [
+        Verdict(
+            Cell("faces", "expression", "net", f"method_{i}"), "single_task", "macro_f1", True, (0, 1, 2), 0.5, 0.5,
+            (low + high) / 2, low, high, 1.0, 1.0, 0.02, 0.1, 5, "inconclusive", 3, (),
+        )
+        for i, (low, high) in enumerate(intervals)
+    ]  # fmt: skip
+    return Transfer("many", "real", False, "single_task", len(cells), tuple(cells), (), ())
+
+
+def drawn_intervals(report):
+    """How many there are, how many arrows, and the ends of each in pixels."""
+    figure = forest(report)
+    assert figure is not None
+    ends = re.findall(r'<line x1="([\d.-]+)" y1="[\d.]+" x2="([\d.-]+)" y2="[\d.]+" class="interval">', figure.svg)
+    return figure.svg.count('class="interval open"'), [(float(a), float(b)) for a, b in ends]
+
+
+def test_the_axis_of_the_forest_holds_all_intervals():
+    arrows, ends = drawn_intervals(judged((-0.307, 0.192), (-0.223, 0.130), (-0.01, 0.01)))
+    assert arrows == 0
+    widths = [b - a for a, b in ends]
+    assert widths == pytest.approx([widths[0], widths[0] * 0.353 / 0.499, widths[0] * 0.02 / 0.499], abs=0.2)
+
+
+def test_only_an_interval_that_is_far_wider_than_the_others_ends_in_arrows():
+    ordinary = [(-0.05, 0.05)] * 6
+    arrows, ends = drawn_intervals(judged(*ordinary, (-3.0, 3.2)))
+    assert arrows == 2 and ends[-1][1] - ends[-1][0] < 3 * (ends[0][1] - ends[0][0])
+
+
+def test_the_forest_says_that_intervals_are_not_adjusted_as_verdicts_are():
+    figure = forest(judged((0.01, 0.05), (0.02, 0.04)))
+    assert figure is not None
+    assert "alone, at 95 %" in figure.caption and "adjusted over the 2 cells of the suite (Holm)" in figure.caption
 
 
 def test_a_verdict_is_a_mark_and_a_word():

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median_low
 
 import numpy as np
 from markupsafe import Markup
@@ -45,6 +46,10 @@ MOST_LABELS = 60
 MOST_RANKS = 24
 MOST_RANKED = 60
 ROW = 18
+PAGE = 1216.0
+"""The room for a picture on a screen that is 1280 wide."""
+EXTREME = 10
+"""An interval more than so many times as wide as the median of its panel does not widen the axis."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,12 @@ def forest(report: Transfer) -> Figure | None:
         return None
     columns = tuple(dict.fromkeys((v.cell.dataset, v.cell.task, v.metric) for v in judged))
     rows = tuple(dict.fromkeys((v.cell.backbone, v.cell.method) for v in judged))
-    left, panel, gap, top = 190, 158, 18, 44
+    left, gap, top = 190.0, 40.0, 44.0
+    panel = min(max((PAGE - left) / len(columns) - gap, 158), 420)
     backbones = tuple(dict.fromkeys(backbone for backbone, _ in rows))
     places: dict[tuple[str, str], float] = {}
     parts: list[Markup] = []
-    y = float(top)
+    y = top
     for backbone in backbones:
         parts.append(text(0, y + 13, backbone, class_="strong"))
         y += ROW + 2
@@ -86,13 +92,16 @@ def forest(report: Transfer) -> Figure | None:
     for i, (dataset, task, metric) in enumerate(columns):
         x = left + i * (panel + gap)
         mine = [v for v in judged if (v.cell.dataset, v.cell.task, v.metric) == (dataset, task, metric)]
-        parts += [text(x, 12, f"{dataset}/{task}", class_="strong"), text(x, 26, metric, class_="soft")]
+        heading = _short(f"{dataset}/{task}", int((panel + gap) / 8))
+        parts += [text(x, 12, heading, class_="strong"), text(x, 26, metric, class_="soft")]
         parts += _forest_panel(mine, places, x, panel, top, y)
     counts = Counter[str](v.outcome for v in judged)
     said = ", ".join(f"{counts[word]} {word}" for word in MARKS)
     caption = (
-        "Joint minus single-task twin, mean over seeds with its 95 % interval; right of the line is better. Shaded: "
-        "the declared margin. An arrow ends an interval that is wider than its panel."
+        "Joint minus single-task twin, mean over seeds; right of the line is better. Each interval is of its cell "
+        f"alone, at 95 %, but verdicts are adjusted over the {report.family} cells of the suite (Holm): an interval "
+        "may leave out 0 while the verdict is inconclusive. Shaded: the declared margin. An arrow stands where an "
+        f"interval, more than {EXTREME} times as wide as is usual in its panel, goes on beyond it."
     )
     heading = f"Differences to the single-task twins: {report.suite}"
     drawn = svg("forest", heading, f"{len(judged)} cells: {said}.", left + len(columns) * (panel + gap), y + 26, parts)
@@ -103,8 +112,9 @@ def _forest_panel(
     verdicts: Sequence[Verdict], places: Mapping[tuple[str, str], float], x: float, width: float, top: float, low: float
 ) -> list[Markup]:
     margins = [v.margin for v in verdicts if v.margin is not None]
-    reach = max([abs(v.difference) for v in verdicts] + margins)
-    ends = [end for v in verdicts for end in (v.low, v.high) if math.isfinite(end) and abs(end) <= 1.6 * reach]
+    measured = [v for v in verdicts if math.isfinite(v.low)]
+    usual = max([median_low([v.high - v.low for v in measured]) if measured else 0.0, *margins])
+    ends = [end for v in measured if v.high - v.low <= EXTREME * usual for end in (v.low, v.high)]
     scale = around([0.0, *ends, *(v.difference for v in verdicts), *margins, *(-m for m in margins)], x, x + width)
     parts = []
     if margins:
