@@ -23,7 +23,8 @@ from bench.analysis.transfer import Transfer, Verdict
 from bench.reports.site.drawing import around, element, tick_text
 from bench.reports.site.figures import by_seed, forest
 from bench.reports.site.folder import MARKER
-from bench.reports.site.pages import verdict_badge
+from bench.reports.site.pages import for_reading, verdict_badge
+from bench.reports.site.placing import placed
 from bench.reports.site.spreadsheet import safe_csv
 from bench.reports.table import STANDIN_WARNING, Table
 from bench.runs.plan import Cell
@@ -469,6 +470,47 @@ def test_a_scale_holds_its_numbers_and_its_ticks_lie_within(values):
     scale = around(values, 0, 200)
     assert all(-1e-6 <= scale(value) <= 200 + 1e-6 for value in values)
     assert all(scale.low - 1e-6 * abs(scale.low) <= tick <= scale.high + 1e-6 * abs(scale.high) for tick in scale.ticks)
+
+
+@given(st.floats(1e-3, 1e4), st.floats(1.0, 1e4))
+def test_a_logarithmic_scale_has_two_ticks_or_more(low, ratio):
+    scale = around([low, low * ratio], 0, 760, log=True)
+    assert len(scale.ticks) >= 2
+    assert all(scale.low * (1 - 1e-9) <= tick <= scale.high * (1 + 1e-9) for tick in scale.ticks)
+
+
+places = st.lists(st.tuples(st.floats(0, 300), st.floats(0, 200)), min_size=1, max_size=25)
+
+
+@given(places, st.booleans())
+def test_labels_overlap_neither_each_other_nor_what_is_taken(spots, farther):
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in spots]
+    labels = placed(spots, [60.0] * len(spots), taken, (0, 0, 300, 200), farther=farther)
+    boxes = [label.box for label in labels if label is not None]
+    assert len(labels) == len(spots)
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        assert left >= 0 and top >= 0 and right <= 300 and bottom <= 200
+        for a, b, c, d in [*boxes[i + 1 :], *taken]:
+            assert right <= a or c <= left or bottom <= b or d <= top
+
+
+def test_a_crowded_mark_has_its_label_farther_away_with_a_leader():
+    spots = [(150.0, 100.0 + 4 * i) for i in range(8)]
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in spots]
+    beside = placed(spots, [60.0] * 8, taken, (0, 0, 300, 300), farther=False)
+    labels = placed(spots, [60.0] * 8, taken, (0, 0, 300, 300), farther=True)
+    assert None in beside and None not in labels
+    assert [label.leader is None for label in labels] != [True] * 8
+
+
+def test_a_column_that_says_the_same_in_every_row_is_a_note():
+    rows = (("a", "0.1", "0.02", "= equivalent"), ("b", "0.2", "0.02", "▼ harm"))
+    table = Table("t", ("method", "score", "margin", "verdict"), rows, numeric=frozenset({1, 2}), optional=("margin",))
+    read = for_reading(table)
+    assert read.headers == ("method", "verdict", "score") and read.rows[1] == ("b", "▼ harm", "0.2")
+    assert read.notes == ("In every row: margin 0.02.",) and read.numeric == {2}
+    one = for_reading(Table("t", table.headers, rows[:1], optional=("margin",)))
+    assert "margin" in one.headers
 
 
 def test_ticks_read_well():
