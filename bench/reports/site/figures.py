@@ -197,10 +197,10 @@ def cost_quality(board: Standings) -> Figure | None:
     if len(points) < 2:
         return None
     front = pareto_front(points)
-    width, height, left, top = 900.0, 440.0, 50.0, 18.0
-    right, low = width - 60, height - 40
+    width, height, left, top = 940.0, 440.0, 50.0, 18.0
+    right, low = width - 110, height - 40
     x = around([cost for cost, _ in points], left, right, log=True, pad=0.08)
-    y = around([quality for _, quality in points], low, top)
+    y = around([quality for _, quality in points], low - 16, top)
     marks = [(x(cost), y(quality)) for cost, quality in points]
     parts = _frame(x, y, left, right, top, low, "minutes for one seed (log)", "average score")
     steps: list[tuple[float, float]] = []

@@ -12,9 +12,10 @@ HEIGHT = 12.0
 _DOWN = 3.0
 """How far letters go below the line that they stand on."""
 _BESIDE = 9.0
-_ROUND = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1))
-_FARTHER = (20.0, 32.0, 44.0, 58.0, 74.0)
-_STEPS = np.linspace(0.15, 1, 6)
+_NEARLY = ((0.3, -1), (0.3, 1), (-0.3, -1), (-0.3, 1))
+_ROUND = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1), *_NEARLY)
+_FARTHER = (20.0, 32.0, 44.0, 58.0, 74.0, 92.0)
+_STEPS = np.linspace(0.05, 1, 20)
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
