@@ -172,9 +172,9 @@ def test_a_cell_shows_intervals_and_what_vouches_for_it(site, ask):
     for row in rows:
         assert f"[{row['interval']['low']:.3f}, {row['interval']['high']:.3f}]" in text
         assert f"{row['interval']['clusters']} {row['unit']}" in text
-    assert text.count("<td>re-scored</td>") == 2 and "self-reported</td>" not in text
+    assert text.count(">re-scored</td>") == 2 and "self-reported</td>" not in text
     assert "not audited" in text and "none needed" in text and "standin, fingerprint" in text
-    assert (site / "tiny/index.html").read_text("utf-8").count("<td>re-scored</td>") == 3
+    assert (site / "tiny/index.html").read_text("utf-8").count(">re-scored</td>") == 3
 
 
 def test_ranks_are_those_of_the_command(site, ask):
