@@ -11,6 +11,7 @@ with s the standard deviation between seeds, K how many numbers are reported (Bo
 test. The tolerance in a report takes s from its own seeds; it is widened where the seeds of now spread more, s^2 then
 being the mean of both variances, so that what is drawn alike is rejected anywhere in a suite in at most 5 % of checks,
 however differently the methods of the suite spread. Runs of the same seeds differ less than the test takes them to.
+Where all seeds have one score, as of a network that says the same of every image, there is nothing to judge by.
 """
 
 from __future__ import annotations
@@ -295,6 +296,9 @@ def _finding(
         status: Status = "same"
     elif exact:
         status = "regressed" if change <= 0 else "improved"
+    elif limit == 0:
+        why = "elsewhere, and the seeds do not spread, neither then nor now: nothing tells what chance does"
+        return Finding(*told, "incomparable", number.mean, now, change, None, why)
     elif abs(change) <= limit:
         status = "within_noise"
     else:

@@ -21,13 +21,15 @@ class Archive:
     """What is recorded of some plans.
 
     `records` by run id; `others`: by the plan's name, runs of it that are recorded and have another fingerprint,
-    negative controls not among them; `unreadable`: by folder, why its record cannot be read. A run's curve is empty
-    where its seed is not below the number that was asked for.
+    negative controls not among them; `unreadable`: by folder, which is the id of the run that should be there, why its
+    record cannot be read; `unproven`: ids of runs whose prediction files are not there. A run's curve is empty where
+    its seed is not below the number that was asked for.
     """
 
     records: Mapping[str, Record]
     others: Mapping[str, list[RunSpec]]
-    unreadable: Mapping[str, str]
+    unreadable: Mapping[str, RecordError]
+    unproven: Collection[str]
 
 
 def recorded_suites(store: RecordStore, provenances: Sequence[Provenance] = ("real", "standin")) -> Counter[str]:
@@ -55,14 +57,15 @@ def read_archive(store: RecordStore, plans: Sequence[SuitePlan], *, curves: int)
     shared: dict[str, dict[str, Any]] = {}
     records: dict[str, Record] = {}
     others: dict[str, list[RunSpec]] = {}
-    unreadable: dict[str, str] = {}
+    unreadable: dict[str, RecordError] = {}
+    unproven: set[str] = set()
     for provenance in dict.fromkeys(one.provenance for one in plans):
         root = store.root / provenance
         for folder in sorted(root.iterdir()) if root.is_dir() else ():
             try:
                 record = read_record(folder)
             except RecordError as error:
-                unreadable[folder.name] = error.message
+                unreadable[folder.name] = error
                 continue
             if record.id in wanted:
                 environment = shared.setdefault(json.dumps(record.environment, sort_keys=True), record.environment)
@@ -70,9 +73,11 @@ def read_archive(store: RecordStore, plans: Sequence[SuitePlan], *, curves: int)
                 if record.run.seed >= curves:
                     update["curve"] = ()
                 records[record.id] = record.model_copy(update=update)
+                if store.lacks_predictions(record):
+                    unproven.add(record.id)
             elif record.suite in suites and suites[record.suite].leaves_out(record.run):
                 others.setdefault(record.suite, []).append(record.run)
-    return Archive(records, others, unreadable)
+    return Archive(records, others, unreadable, unproven)
 
 
 class _Kin:

@@ -121,20 +121,22 @@ def _read(
 ) -> list[Problem]:
     """Whether the codes of a copy map to labels, and its splits divide no group; `said` is what the copy is called."""
     try:
-        return _leaks(read_labels(dataset, tasks, copy).labels, document)
+        return _leaks(read_labels(dataset, tasks, copy).labels, dataset.splits, document)
     except BenchError as error:
         return [document.problem(("layout",), error.message.replace(str(copy), said))]
 
 
-def _leaks(labels: LabelTable, document: Document) -> list[Problem]:
+def _leaks(labels: LabelTable, splits: Splits | None, document: Document) -> list[Problem]:
     """Groups that the splits divide, unless the spec says itself that images are what is divided."""
+    assert splits is not None  # a layout needs splits
     counts, names = groups_by_split(labels)
     divided = [name for name, row in zip(names, counts, strict=True) if (row > 0).sum() > 1]
-    if not divided or ("splits", "by") in document.values:
+    if not divided or (("splits", "by") in document.values and splits.by == "image"):
         return []
+    mend = "divide anew by `shares` with `by: group`" if splits.official or splits.folds else "say `by: group`"
     message = (
-        "groups stand in several splits, so that what is tested on was trained on; say `by: group`, "
-        "or `by: image` where that is the protocol"
+        f"groups stand in several splits ({len(divided):,}, such as {divided[0]!r}), so that what is tested on was "
+        f"trained on; {mend}, or say `by: image` where that is the protocol"
     )
     return [document.problem(("splits",), message)]
 

@@ -54,8 +54,8 @@ class ReportedNumber(Frozen):
             ("deviation", self.deviation, statistics.stdev(self.scores)),
         ):
             if abs(told - follows) > ROUNDING:
-                message = "is {told:.6g}, but the scores give {follows:.6g}: this file was edited"
-                raise PydanticCustomError(key, message, {"told": told, "follows": follows})
+                message = "is {told}, but the scores give {follows}: this file was edited; freeze it anew"
+                raise PydanticCustomError(key, message, {"told": f"{told:.6g}", "follows": f"{follows:.6g}"})
         return self
 
 
@@ -121,8 +121,12 @@ class Reported(Spec):
                         "cells[{i}].numbers.{metric} has {found} scores for {wanted} seeds",
                         {"i": i, "metric": metric, "found": len(number.scores), "wanted": len(self.seeds)},
                     )
-        if self.exact and (len(self.surroundings) > 1 or any(n.repeat for c in self.cells for n in c.numbers.values())):
+        numbers = [number for cell in self.cells for number in cell.numbers.values()]
+        follows = len(self.surroundings) == 1 and all(number.repeat == 0 for number in numbers)
+        if self.exact and not follows:
             raise PydanticCustomError("exact", "is true, but repeats differed, or several machines took part")
+        if follows and not self.exact:
+            raise PydanticCustomError("exact", "is false, but repeats agreed on one machine: this file was edited")
         return self
 
 

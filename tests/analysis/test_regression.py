@@ -20,8 +20,10 @@ from bench.analysis.regression import (
 )
 from bench.errors import NothingMeasured, UsageError
 from bench.runs.plan import plan
-from bench.runs.records import read_record
+from bench.runs.records import Score, read_record
 from bench.specs.catalog import open_catalog
+
+ZERO = Score(value=0.0, higher_is_better=True)
 
 
 @pytest.fixture
@@ -150,6 +152,22 @@ def test_elsewhere_a_mean_may_move_as_far_as_its_tolerance(measured, frozen, tim
     assert not found.exact and found.differing == ("threads: 1, now 64",)
     assert of(found).status == status
     assert of(found).change == pytest.approx(times * number.tolerance)
+
+
+def test_elsewhere_seeds_without_spread_tell_nothing(measured):
+    plans, records = measured
+    flat = {
+        run_id: moved({run_id: record}, 0.5 - (record.score("tiny_faces", "expression", "macro_f1") or ZERO).value)[
+            run_id
+        ]
+        for run_id, record in records.items()
+    }
+    report = freeze(plans, flat, [flat], on=date(2026, 1, 1))
+    assert of(judged(report, plans, moved(flat, -0.1))).status == "regressed"  # here it is the same to the bit
+    found = of(judged(report, plans, elsewhere(moved(flat, -0.1))))
+    assert (found.status, found.change) == ("incomparable", pytest.approx(-0.1))
+    assert "do not spread" in found.why
+    assert of(judged(report, plans, elsewhere(flat))).status == "same"
 
 
 def test_repeats_that_differ_are_written_down_and_take_exactness_away(measured):

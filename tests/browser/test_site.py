@@ -153,12 +153,70 @@ def test_nothing_scrolls_sideways_on_a_phone(browser, site, page):
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
 
 
-@pytest.mark.parametrize("width", [1024, 360])
-def test_a_verdict_is_in_sight_without_scrolling_its_table(browser, site, width):
+@pytest.mark.parametrize("width", [1280, 1024, 360])
+@pytest.mark.parametrize("page", ["tiny/verdicts.html", "tiny/index.html"])
+def test_a_verdict_is_in_sight_without_scrolling_its_table(browser, site, page, width):
     narrow(browser, width)
-    browser.get((site / "tiny/verdicts.html").as_uri())
-    for word in find(browser, "#verdicts td:last-child .verdict"):
-        assert word.rect["x"] + word.rect["width"] <= width
+    browser.get((site / page).as_uri())
+    words = find(browser, "table .verdict")
+    assert words
+    for word in words:
+        assert word.is_displayed() and word.rect["x"] >= 0 and word.rect["x"] + word.rect["width"] <= width
+
+
+def test_tables_fit_a_screen_that_is_1280_wide(browser, site):
+    for page in ("tiny/index.html", "tiny/verdicts.html"):
+        browser.get((site / page).as_uri())
+        for box in find(browser, ".board .scroll"):
+            width, room = browser.execute_script("return [arguments[0].scrollWidth, arguments[0].clientWidth]", box)
+            assert width <= room, (page, box.get_attribute("aria-labelledby"))
+
+
+def test_on_a_phone_rows_are_cards_that_name_their_numbers(browser, site):
+    narrow(browser)
+    for page, names in (("tiny/index.html", ["average", "Δm %"]), ("tiny/verdicts.html", ["score", "difference"])):
+        browser.get((site / page).as_uri())
+        for box in find(browser, ".board .scroll"):
+            assert browser.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", box)
+        for name in names:
+            cells = find(browser, f'.stack [data-label="{name}"]')
+            assert cells and all(0 < cell.rect["x"] + cell.rect["width"] <= 360 for cell in cells)
+            script = "return getComputedStyle(arguments[0], '::before').content"
+            assert name in browser.execute_script(script, cells[0])
+    before = [cell.text for cell in find(browser, ".stack [data-label=difference]")]
+    button = next(one for one in find(browser, "#verdicts .sort") if one.text.startswith("difference"))
+    button.click()
+    after = [cell.text for cell in find(browser, ".stack [data-label=difference]")]
+    assert after == sorted(before, key=lambda text: -float(text.split()[0]))
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_names_in_a_plot_cover_neither_each_other_nor_marks(browser, site, width):
+    narrow(browser, width)
+    browser.get((site / "tiny/index.html").as_uri())
+    script = """
+        const plot = document.querySelector("#figure-cost .plot");
+        const boxes = kind => [...plot.querySelectorAll(kind)].map(one => one.getBoundingClientRect());
+        const names = boxes(".label"), marks = boxes(".mark");
+        const above = (a, b) => a.bottom - 3 <= b.top;
+        const apart = (a, b) => a.right <= b.left || b.right <= a.left || above(a, b) || above(b, a);
+        const clash = names.some((a, i) => [...names.slice(i + 1), ...marks].some(b => !apart(a, b)));
+        return [names.length, marks.length, clash];
+    """
+    names, marks, clash = browser.execute_script(script)
+    assert names == marks == 3 and not clash
+
+
+def test_a_plot_on_a_phone_is_legible_and_scrolls_in_its_own_box(browser, site):
+    narrow(browser)
+    browser.get((site / "tiny/index.html").as_uri())
+    for name in ("ranks", "cost"):
+        (box,) = find(browser, f"#figure-{name} .scroll")
+        assert box.rect["x"] >= 0 and box.rect["x"] + box.rect["width"] <= 360
+        height = (
+            "return Math.min(...[...arguments[0].querySelectorAll('text')].map(t => t.getBoundingClientRect().height))"
+        )
+        assert browser.execute_script(height, box) >= 8
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -12,18 +12,22 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.disagreement import confusion, disagreements, predicted
 from bench.analysis.pareto import pareto_front
+from bench.analysis.transfer import Transfer, Verdict
 from bench.reports.site.drawing import around, element, tick_text
-from bench.reports.site.figures import by_seed
+from bench.reports.site.figures import by_seed, forest
 from bench.reports.site.folder import MARKER
-from bench.reports.site.pages import verdict_badge
+from bench.reports.site.pages import for_reading, verdict_badge
+from bench.reports.site.placing import placed
 from bench.reports.site.spreadsheet import safe_csv
 from bench.reports.table import STANDIN_WARNING, Table
+from bench.runs.plan import Cell
 
 NASTY = "<script>alert(1)</script>\"'&"
 
@@ -168,9 +172,9 @@ def test_a_cell_shows_intervals_and_what_vouches_for_it(site, ask):
     for row in rows:
         assert f"[{row['interval']['low']:.3f}, {row['interval']['high']:.3f}]" in text
         assert f"{row['interval']['clusters']} {row['unit']}" in text
-    assert text.count("<td>re-scored</td>") == 2 and "self-reported</td>" not in text
+    assert text.count(">re-scored</td>") == 2 and "self-reported</td>" not in text
     assert "not audited" in text and "none needed" in text and "standin, fingerprint" in text
-    assert (site / "tiny/index.html").read_text("utf-8").count("<td>re-scored</td>") == 3
+    assert (site / "tiny/index.html").read_text("utf-8").count(">re-scored</td>") == 3
 
 
 def test_ranks_are_those_of_the_command(site, ask):
@@ -221,14 +225,79 @@ results:
     assert "<script>alert" not in text and "not at all with the numbers of stand-ins" in text
 
 
-def test_examples_are_images_on_which_the_twins_differ(site):
-    text = (site / "tiny/cells/tiny_faces.expression.tiny_net.multi_task.html").read_text("utf-8")
-    shown = re.findall(
-        r"<dt>together</dt><dd>([\w ]+?)(?: ✓)?</dd>.*?<dt>alone</dt><dd>([\w ]+?)(?: ✓)?</dd>", text, re.S
+def test_as_many_records_are_left_out_as_the_command_leaves_out(redo, done):
+    truncated, newer, contradicted, unproven, *_ = (
+        file
+        for file in sorted(done.results.glob("runs/standin/*/record.json"))
+        if json.loads(file.read_text("utf-8"))["run"]["method"] != "single_task"
     )
-    assert all(together != alone for together, alone in shown)
-    differing = int(re.search(r"they differ on (\d+) of 24", text)[1]) if shown else 0
-    assert len(shown) == min(differing, 24)
+    truncated.write_text(truncated.read_text("utf-8")[:200], "utf-8")
+    newer.write_text(json.dumps(json.loads(newer.read_text("utf-8")) | {"record_version": 999}), "utf-8")
+    content = json.loads(contradicted.read_text("utf-8"))
+    content["scores"]["tiny_faces"]["expression"]["macro_f1"]["value"] = 0.987654
+    contradicted.write_text(json.dumps(content), "utf-8")
+    for file in unproven.parent.glob("*.parquet"):
+        file.unlink()
+    (board,) = redo("leaderboard", "tiny", "--rescored", "--json").json
+    refused = board["others"]["refused"]
+    assert len(refused) == 3 and board["others"]["unproven"] == [unproven.parent.name]
+    assert redo("site", "build", "tiny", "--out", str(done.root / "site")).code == 0
+    text = (done.root / "site/tiny/index.html").read_text("utf-8")
+    told = re.search(r"cannot be trusted: (\d+) records \((.*?)\)", text)
+    assert told and told[1] == "3" and set(told[2].split(", ")) == {f"{n} {why}" for why, n in refused.items()}
+    assert f"missing of 1 runs, such as {unproven.parent.name}" in text
+
+
+EXAMPLE = re.compile(
+    r'alt="Test image ([^"]+)".*?<dt>true</dt><dd>([^<]*)</dd>.*?<dt>together</dt><dd>(.*?)</dd>'
+    r".*?<dt>alone</dt><dd>(.*?)</dd>",
+    re.S,
+)
+
+
+def answered(finished, method, dataset, task):
+    """Of the first seed, by image: which known labels are there in truth, and which are predicted."""
+    for file in finished.results.glob("runs/standin/*/record.json"):
+        run = json.loads(file.read_text("utf-8"))["run"]
+        predictions = file.parent / f"{dataset}.{task}.parquet"
+        if run["method"] == method and run["seed"] == 0 and predictions.exists():
+            found = pq.read_table(predictions).to_pylist()
+            labels = next(one["labels"] for one in run["tasks"] if one["name"] == task)
+            return {row["image"]: labelled(row, labels) for row in found}
+    raise AssertionError(method)
+
+
+def labelled(row, labels):
+    if isinstance(row["reference"], int):
+        return {labels[row["reference"]]}, {labels[int(np.argmax(row["scores"]))]}, set(labels)
+    known = {label for label, value in zip(labels, row["reference"], strict=True) if value >= 0}
+    true = {label for label, value in zip(labels, row["reference"], strict=True) if value == 1}
+    return true, {label for label, p in zip(labels, row["scores"], strict=True) if p >= 0.5} & known, known
+
+
+@pytest.mark.parametrize(("dataset", "task"), [("tiny_faces", "expression"), ("tiny_units", "action_units")])
+def test_examples_are_images_on_which_the_twins_differ_and_only_who_is_wholly_right_is_ticked(
+    site, finished, dataset, task
+):
+    shown = 0
+    for method in ("multi_task", "distribution_matching"):
+        text = (site / f"tiny/cells/{dataset}.{task}.tiny_net.{method}.html").read_text("utf-8")
+        one, other = (answered(finished, who, dataset, task) for who in (method, "single_task"))
+        examples = EXAMPLE.findall(text)
+        shown += len(examples)
+        differing = re.search(r"they differ on (\d+) of 24", text)
+        assert len(examples) == (min(int(differing[1]), 24) if differing else 0)
+        for image, truth, *sides in examples:
+            true, *_ = one[image]
+            wrong = [len(answers[image][1] ^ true) for answers in (one, other)]
+            assert one[image][1] != other[image][1]
+            for side, mine, others in zip(sides, wrong, reversed(wrong), strict=True):
+                assert ("✓" in side) == (mine == 0), (image, side)
+                assert ("closer" in side) == (0 < mine < others), (image, side)
+            if all(wrong):  # then every label that somebody has wrong is named, and so is why nobody is ticked
+                assert truth != re.sub(r"\s*<.*", "", sides[0], flags=re.S) != ""
+        assert ("closer” by" in text) == (task == "action_units" and bool(examples))
+    assert shown or task == "expression"  # two networks this small may name the same class of every image
 
 
 def test_a_site_is_replaced_as_a_whole(redo, done):
@@ -324,6 +393,45 @@ def test_pictures_escape_names():
     assert 'x="&#34;&gt;"' in element("g", "", x='">')
 
 
+def judged(*intervals):
+    """A report of cells with these intervals, on one task."""
+    cells = [
+        Verdict(
+            Cell("faces", "expression", "net", f"method_{i}"), "single_task", "macro_f1", True, (0, 1, 2), 0.5, 0.5,
+            (low + high) / 2, low, high, 1.0, 1.0, 0.02, 0.1, 5, "inconclusive", 3, (),
+        )
+        for i, (low, high) in enumerate(intervals)
+    ]  # fmt: skip
+    return Transfer("many", "real", False, "single_task", len(cells), tuple(cells), (), ())
+
+
+def drawn_intervals(report):
+    """How many there are, how many arrows, and the ends of each in pixels."""
+    figure = forest(report)
+    assert figure is not None
+    ends = re.findall(r'<line x1="([\d.-]+)" y1="[\d.]+" x2="([\d.-]+)" y2="[\d.]+" class="interval">', figure.svg)
+    return figure.svg.count('class="interval open"'), [(float(a), float(b)) for a, b in ends]
+
+
+def test_the_axis_of_the_forest_holds_all_intervals():
+    arrows, ends = drawn_intervals(judged((-0.307, 0.192), (-0.223, 0.130), (-0.01, 0.01)))
+    assert arrows == 0
+    widths = [b - a for a, b in ends]
+    assert widths == pytest.approx([widths[0], widths[0] * 0.353 / 0.499, widths[0] * 0.02 / 0.499], abs=0.2)
+
+
+def test_only_an_interval_that_is_far_wider_than_the_others_ends_in_arrows():
+    ordinary = [(-0.05, 0.05)] * 6
+    arrows, ends = drawn_intervals(judged(*ordinary, (-3.0, 3.2)))
+    assert arrows == 2 and ends[-1][1] - ends[-1][0] < 3 * (ends[0][1] - ends[0][0])
+
+
+def test_the_forest_says_that_intervals_are_not_adjusted_as_verdicts_are():
+    figure = forest(judged((0.01, 0.05), (0.02, 0.04)))
+    assert figure is not None
+    assert "alone, at 95 %" in figure.caption and "adjusted over the 2 cells of the suite (Holm)" in figure.caption
+
+
 def test_a_verdict_is_a_mark_and_a_word():
     assert verdict_badge("harm") == '<span class="verdict v-harm"><span aria-hidden="true">▼</span> harm</span>'
 
@@ -362,6 +470,47 @@ def test_a_scale_holds_its_numbers_and_its_ticks_lie_within(values):
     scale = around(values, 0, 200)
     assert all(-1e-6 <= scale(value) <= 200 + 1e-6 for value in values)
     assert all(scale.low - 1e-6 * abs(scale.low) <= tick <= scale.high + 1e-6 * abs(scale.high) for tick in scale.ticks)
+
+
+@given(st.floats(1e-3, 1e4), st.floats(1.0, 1e4))
+def test_a_logarithmic_scale_has_two_ticks_or_more(low, ratio):
+    scale = around([low, low * ratio], 0, 760, log=True)
+    assert len(scale.ticks) >= 2
+    assert all(scale.low * (1 - 1e-9) <= tick <= scale.high * (1 + 1e-9) for tick in scale.ticks)
+
+
+places = st.lists(st.tuples(st.floats(0, 300), st.floats(0, 200)), min_size=1, max_size=25)
+
+
+@given(places, st.booleans())
+def test_labels_overlap_neither_each_other_nor_what_is_taken(spots, farther):
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in spots]
+    labels = placed(spots, [60.0] * len(spots), taken, (0, 0, 300, 200), farther=farther)
+    boxes = [label.box for label in labels if label is not None]
+    assert len(labels) == len(spots)
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        assert left >= 0 and top >= 0 and right <= 300 and bottom <= 200
+        for a, b, c, d in [*boxes[i + 1 :], *taken]:
+            assert right <= a or c <= left or bottom <= b or d <= top
+
+
+def test_a_crowded_mark_has_its_label_farther_away_with_a_leader():
+    spots = [(150.0, 100.0 + 4 * i) for i in range(8)]
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in spots]
+    beside = placed(spots, [60.0] * 8, taken, (0, 0, 300, 300), farther=False)
+    labels = placed(spots, [60.0] * 8, taken, (0, 0, 300, 300), farther=True)
+    assert None in beside and None not in labels
+    assert [label.leader is None for label in labels] != [True] * 8
+
+
+def test_a_column_that_says_the_same_in_every_row_is_a_note():
+    rows = (("a", "0.1", "0.02", "= equivalent"), ("b", "0.2", "0.02", "▼ harm"))
+    table = Table("t", ("method", "score", "margin", "verdict"), rows, numeric=frozenset({1, 2}), optional=("margin",))
+    read = for_reading(table)
+    assert read.headers == ("method", "verdict", "score") and read.rows[1] == ("b", "▼ harm", "0.2")
+    assert read.notes == ("In every row: margin 0.02.",) and read.numeric == {2}
+    one = for_reading(Table("t", table.headers, rows[:1], optional=("margin",)))
+    assert "margin" in one.headers
 
 
 def test_ticks_read_well():

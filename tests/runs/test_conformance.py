@@ -182,8 +182,11 @@ def test_a_copy_that_is_there_is_read(pets, bench, monkeypatch):
     done = bench("validate", "specs/pets.yaml")
     assert done.code == 2 and "column 'kind', row 8" in done.err and "'bird' has no meaning" in done.err
     (root / "labels.csv").write_text((root / "labels.csv").read_text().replace("bird", "dog"))
-    done = bench("validate", "specs/pets.yaml")
-    assert done.code == 2 and "groups stand in several splits" in done.err
+    for said in ("", "\n  by: group"):  # which does not mend what the files say
+        pets.change("pets", "c: test}", f"c: test}}{said}")
+        done = bench("validate", "specs/pets.yaml")
+        assert done.code == 2 and "groups stand in several splits (1, such as 'ann')" in done.err
+        assert "divide anew by `shares`" in done.err
 
 
 @pytest.mark.usefixtures("untrained")

@@ -3,7 +3,8 @@
 content.py      plans and records -> verdicts, standings, curves, controls: what pages are made of
 pages.py        content -> pages, pictures and CSV files in a folder
 cells.py        the page of one cell: runs, curves, predictions, examples
-figures.py      pictures as SVG, each with its data and a text alternative; drawing.py has the elements
+figures.py      pictures as SVG, each with its data and a text alternative
+drawing.py      elements of pictures; placing.py finds room for labels
 spreadsheet.py  CSV that no spreadsheet takes for formulas
 folder.py       the folder appears whole or not at all
 templates/, static/

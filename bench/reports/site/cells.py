@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from bench.analysis.disagreement import confusion, disagreements, predicted
@@ -37,14 +38,18 @@ DRAWN = 5
 
 @dataclass(frozen=True)
 class Example:
-    """A test image that a method and its twin see differently, in words; `image` is a link, blank without a licence."""
+    """A test image that a method and its twin see differently, in words; `image` is a link, blank without a licence.
+
+    `joint_mark`, `single_mark`: "✓" for the side that is wholly right, "closer" for one that is less wrong.
+    """
 
     name: str
     image: str
     truth: str
     joint: str
+    joint_mark: str
     single: str
-    right: str
+    single_mark: str
 
 
 @dataclass(frozen=True)
@@ -224,7 +229,6 @@ class CellPages:
                 one.references[d.row],
                 labels[0][d.row],
                 labels[1][d.row],
-                d.first_right - d.second_right,
             )
             for d in found
         )
@@ -262,17 +266,19 @@ def _read(store: RecordStore, record: Record, cell: Cell) -> Predictions | str:
     return "The run left no predictions of this task." if found is None else found
 
 
-def _example(name: str, image: str, task: RunTask, truth: Any, joint: Any, single: Any, lead: int) -> Example:
-    right = "this method" if lead > 0 else "twin" if lead < 0 else "neither more"
+def _example(name: str, image: str, task: RunTask, truth: Any, joint: Any, single: Any) -> Example:
+    """`truth`, `joint` and `single` are a class, or attributes 0 and 1 [labels]; below 0 where the truth is unknown."""
+    wrong = [int(np.sum((side != truth) & (truth >= 0))) for side in (joint, single)]
+    marks = ["✓" if not mine else "closer" if mine < other else "" for mine, other in (wrong, reversed(wrong))]
     if task.type == "multiclass":
         true, one, other = (task.labels[int(i)] if i >= 0 else "?" for i in (truth, joint, single))
-        return Example(name, image, true, one, other, right)
-    differ = [i for i in range(len(task.labels)) if joint[i] != single[i]]
+        return Example(name, image, true, one, marks[0], other, marks[1])
+    disputed = [i for i in range(len(task.labels)) if not joint[i] == single[i] == truth[i] and truth[i] >= 0]
 
     def said(values: Any) -> str:
-        return ", ".join(task.labels[i] for i in differ if values[i] == 1) or "none"
+        return ", ".join(task.labels[i] for i in disputed if values[i] == 1) or "none"
 
-    return Example(name, image, said(truth), said(joint), said(single), right)
+    return Example(name, image, said(truth), said(joint), marks[0], said(single), marks[1])
 
 
 def _facts(record: Record) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +20,6 @@ from bench.runs.archive import Archive
 from bench.runs.plan import Cell, SuitePlan
 from bench.runs.records import Record
 from bench.specs.published import Published
-from bench.specs.run import RunSpec
 from bench.training.evaluation import Predictions
 
 MOST_PREDICTED = 400
@@ -140,26 +140,25 @@ def gather(
     for one in plans:
         records = {run.spec.id: archive.records[run.spec.id] for run in one.runs if run.spec.id in archive.records}
         if any(record.status == "done" for record in records.values()):
-            suites.append(_suite(one, records, archive.others.get(one.name, []), read, repeated))
+            suites.append(_suite(one, records, _left_out(one, archive), read, repeated))
     lines = [
         line
         for name in dict.fromkeys(one.plan.suite.name for one in suites)
         for line in _curves([one for one in suites if one.plan.suite.name == name], plans)
     ]
-    unreadable = [f"record {folder}: {why}" for folder, why in archive.unreadable.items()]
+    unreadable = [f"record {folder}: {error.message}" for folder, error in archive.unreadable.items()]
     return Content(tuple(suites), tuple(lines), (*left_out, *unreadable), tuple(published))
 
 
 def _suite(
     one: SuitePlan,
     records: Mapping[str, Record],
-    others: Sequence[RunSpec],
+    others: Others,
     read: Callable[[Record, str, str], Predictions | None],
     repeated: Collection[str],
 ) -> SuiteContent:
     again = rescore(one, records, read, runs=_first_to_score(one, records), intervals="primary")
-    apart = Others(differing(others, (run.spec for run in one.everything)))
-    kept, apart = borne_out(again, records, apart)
+    kept, apart = borne_out(again, records, others)
     again_done = frozenset(repeated) & kept.keys()
     measured = any(run.method in one.controls for run in one.runs if run.spec.id in kept)
     report = transfer(one, kept)
@@ -172,6 +171,16 @@ def _suite(
         controls=controls(one, kept) if measured else None,
         rescored=again,
         repeated=again_done,
+    )
+
+
+def _left_out(one: SuitePlan, archive: Archive) -> Others:
+    """What no table of the plan may hold. Negative controls, which belong to no leaderboard, are not counted."""
+    ranked = [run.spec.id for run in one.runs if run.method not in one.controls]
+    return Others(
+        differing(archive.others.get(one.name, []), (run.spec for run in one.everything)),
+        dict(Counter(archive.unreadable[run_id].reason for run_id in ranked if run_id in archive.unreadable)),
+        tuple(sorted(run_id for run_id in ranked if run_id in archive.unproven)),
     )
 
 

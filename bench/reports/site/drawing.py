@@ -100,12 +100,14 @@ class Scale:
 
     @property
     def ticks(self) -> tuple[float, ...]:
-        """Round numbers within the scale."""
+        """Round numbers within the scale, two or more where there is room for them."""
         if self.log:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            few = math.log10(self.high / self.low) > 2
-            every = (m * 10.0**d for d in decades for m in ((1,) if few else (1, 2, 5)))
-            return tuple(v for v in every if self.low <= v <= self.high)
+            wide = math.log10(self.high / self.low) > 2
+            for multiples in ((1,),) if wide else ((1, 2, 5), range(1, 10)):
+                found = tuple(m * 10.0**d for d in decades for m in multiples if self.low <= m * 10.0**d <= self.high)
+                if len(found) > 2 or wide:
+                    return found
         room = abs(self.end - self.start)
         step = _round_step((self.high - self.low) / max(min(room / 36, 6), 3))
         first = math.ceil(self.low / step - 1e-9)

@@ -6,6 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median_low
 
 import numpy as np
 from markupsafe import Markup
@@ -34,6 +36,7 @@ from bench.reports.site.drawing import (
     tick_text,
     title,
 )
+from bench.reports.site.placing import placed
 from bench.reports.table import MARKS, Table, number
 from bench.runs.records import Record
 from bench.specs.run import RunRelatedness, RunTask
@@ -44,7 +47,15 @@ MOST_CLASSES = 30
 MOST_LABELS = 60
 MOST_RANKS = 24
 MOST_RANKED = 60
+MOST_NAMED = 60
+"""Of more points than these only those are named that have room beside them."""
+LETTER = 6.3
+"""At most so wide, in pixels, is a letter of a label on average; bold ones are wider by a tenth."""
 ROW = 18
+PAGE = 1216.0
+"""The room for a picture on a screen that is 1280 wide."""
+EXTREME = 10
+"""An interval more than so many times as wide as the median of its panel does not widen the axis."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +80,12 @@ def forest(report: Transfer) -> Figure | None:
         return None
     columns = tuple(dict.fromkeys((v.cell.dataset, v.cell.task, v.metric) for v in judged))
     rows = tuple(dict.fromkeys((v.cell.backbone, v.cell.method) for v in judged))
-    left, panel, gap, top = 190, 158, 18, 44
+    left, gap, top = 190.0, 40.0, 44.0
+    panel = min(max((PAGE - left) / len(columns) - gap, 158), 420)
     backbones = tuple(dict.fromkeys(backbone for backbone, _ in rows))
     places: dict[tuple[str, str], float] = {}
     parts: list[Markup] = []
-    y = float(top)
+    y = top
     for backbone in backbones:
         parts.append(text(0, y + 13, backbone, class_="strong"))
         y += ROW + 2
@@ -86,13 +98,16 @@ def forest(report: Transfer) -> Figure | None:
     for i, (dataset, task, metric) in enumerate(columns):
         x = left + i * (panel + gap)
         mine = [v for v in judged if (v.cell.dataset, v.cell.task, v.metric) == (dataset, task, metric)]
-        parts += [text(x, 12, f"{dataset}/{task}", class_="strong"), text(x, 26, metric, class_="soft")]
+        heading = _short(f"{dataset}/{task}", int((panel + gap) / 8))
+        parts += [text(x, 12, heading, class_="strong"), text(x, 26, metric, class_="soft")]
         parts += _forest_panel(mine, places, x, panel, top, y)
     counts = Counter[str](v.outcome for v in judged)
     said = ", ".join(f"{counts[word]} {word}" for word in MARKS)
     caption = (
-        "Joint minus single-task twin, mean over seeds with its 95 % interval; right of the line is better. Shaded: "
-        "the declared margin. An arrow ends an interval that is wider than its panel."
+        "Joint minus single-task twin, mean over seeds; right of the line is better. Each interval is of its cell "
+        f"alone, at 95 %, but verdicts are adjusted over the {report.family} cells of the suite (Holm): an interval "
+        "may leave out 0 while the verdict is inconclusive. Shaded: the declared margin. An arrow stands where an "
+        f"interval, more than {EXTREME} times as wide as is usual in its panel, goes on beyond it."
     )
     heading = f"Differences to the single-task twins: {report.suite}"
     drawn = svg("forest", heading, f"{len(judged)} cells: {said}.", left + len(columns) * (panel + gap), y + 26, parts)
@@ -103,8 +118,9 @@ def _forest_panel(
     verdicts: Sequence[Verdict], places: Mapping[tuple[str, str], float], x: float, width: float, top: float, low: float
 ) -> list[Markup]:
     margins = [v.margin for v in verdicts if v.margin is not None]
-    reach = max([abs(v.difference) for v in verdicts] + margins)
-    ends = [end for v in verdicts for end in (v.low, v.high) if math.isfinite(end) and abs(end) <= 1.6 * reach]
+    measured = [v for v in verdicts if math.isfinite(v.low)]
+    usual = max([median_low([v.high - v.low for v in measured]) if measured else 0.0, *margins])
+    ends = [end for v in measured if v.high - v.low <= EXTREME * usual for end in (v.low, v.high)]
     scale = around([0.0, *ends, *(v.difference for v in verdicts), *margins, *(-m for m in margins)], x, x + width)
     parts = []
     if margins:
@@ -181,30 +197,41 @@ def cost_quality(board: Standings) -> Figure | None:
     if len(points) < 2:
         return None
     front = pareto_front(points)
-    width, height, left, top = 760.0, 380.0, 50.0, 18.0
-    x = around([cost for cost, _ in points], left, width - 130, log=True, pad=0.08)
-    y = around([quality for _, quality in points], height - 40, top)
-    parts = _frame(x, y, left, width - 130, top, height - 40, "minutes for one seed (log)", "average score")
+    width, height, left, top = 940.0, 440.0, 50.0, 18.0
+    right, low = width - 110, height - 40
+    x = around([cost for cost, _ in points], left, right, log=True, pad=0.08)
+    y = around([quality for _, quality in points], low - 16, top)
+    marks = [(x(cost), y(quality)) for cost, quality in points]
+    parts = _frame(x, y, left, right, top, low, "minutes for one seed (log)", "average score")
     steps: list[tuple[float, float]] = []
     for i in front:
         if steps:
-            steps.append((x(points[i][0]), steps[-1][1]))
-        steps.append((x(points[i][0]), y(points[i][1])))
-    steps.append((width - 130, steps[-1][1]))
+            steps.append((marks[i][0], steps[-1][1]))
+        steps.append(marks[i])
+    steps.append((right, steps[-1][1]))
     parts.append(path(steps, "front"))
+    order = sorted(range(len(shown)), key=lambda i: (i not in front, -points[i][1]))
+    taken = [(a - 5, b - 5, a + 5, b + 5) for a, b in marks]
+    taken += [(min(a, c) - 1, min(b, d) - 1, max(a, c) + 1, max(b, d) + 1) for (a, b), (c, d) in pairwise(steps)]
+    labels = placed(
+        [marks[i] for i in order],
+        [LETTER * (1.1 if i in front else 1) * len(shown[i].method) for i in order],
+        taken,
+        (left, top - 4, width, low - 2),
+        farther=len(shown) <= MOST_NAMED,
+    )
+    for i, label in zip(order, labels, strict=True):
+        if label is not None and label.leader is not None:
+            parts.append(line(*marks[i], *label.leader, "leader"))
     backbones = list(dict.fromkeys(row.backbone for row in shown))
-    taken: list[float] = []
     for i, row in enumerate(shown):
         place = backbones.index(row.backbone)
-        at = (x(points[i][0]), y(points[i][1]))
         known = f"{row.method}, {row.backbone}: {number(points[i][1])}, {number(points[i][0], 2)} min"
-        parts.append(group([title(known), shape(place, *at, 4.5, f"mark s{place % SERIES}")]))
-    for i in sorted(front, key=lambda i: points[i][1]):
-        below = y(points[i][1]) + 4
-        while any(abs(below - other) < 12 for other in taken):
-            below -= 12
-        taken.append(below)
-        parts.append(text(x(points[i][0]) + 9, below, shown[i].method, class_="label"))
+        parts.append(group([title(known), shape(place, *marks[i], 4.5, f"mark s{place % SERIES}")]))
+    for i, label in zip(order, labels, strict=True):
+        if label is not None:
+            class_ = "label strong" if i in front else "label"
+            parts.append(text(label.x, label.y, shown[i].method, class_=class_, anchor=label.anchor))
     best = ", ".join(f"{shown[i].method} with {shown[i].backbone} ({number(points[i][1])})" for i in front)
     headers = ("backbone", "method", "minutes", "images", "average", "on_front")
     rows = tuple(
@@ -219,9 +246,11 @@ def cost_quality(board: Standings) -> Figure | None:
         for i, row in enumerate(shown)
     )
     legend = _legend([(name, f"s{i % SERIES}", i, None) for i, name in enumerate(backbones)])
+    nameless = labels.count(None)
     caption = (
-        "Up and left is better. The line joins what no other row beats on both; named are the rows on it. Minutes are "
-        "of this machine, over all runs that make up one seed of a row."
+        "Up and left is better. The line joins what no other row beats on both; the names of these rows are bold. "
+        "Minutes are of this machine, over all runs that make up one seed of a row."
+        + (f" There is no room for {nameless} of {len(shown)} names; they are in the CSV." if nameless else "")
     )
     drawn = svg("cost", f"Cost against quality: {board.suite}", f"On the front: {best}.", width, height, parts)
     return Figure("cost", "Cost against quality", caption, drawn, Table("cost", headers, rows), legend)
@@ -494,6 +523,10 @@ def by_seed(
     return Figure(name, "Scores by seed", "Each line joins the two models of one seed.", drawn, table, legend)
 
 
+_OF_A_LABEL = {"macro_f1": "F1", "mean_f1": "F1", "mean_accuracy": "accuracy", "mean_class_accuracy": "recall"}
+"""What a mean over labels is the mean of, by metric."""
+
+
 def per_label(
     name: str, joint: Mapping[int, Record], single: Mapping[int, Record], dataset: str, task: RunTask
 ) -> Figure | None:
@@ -514,7 +547,8 @@ def per_label(
     for tick in scale.ticks:
         parts += [line(scale(tick), top, scale(tick), low, "grid")]
         parts += [text(scale(tick), low + 14, tick_text(tick), class_="tick", anchor="middle")]
-    parts.append(text((left + width - 20) / 2, low + 30, task.primary, class_="soft", anchor="middle"))
+    measure = _OF_A_LABEL.get(task.primary, task.primary)
+    parts.append(text((left + width - 20) / 2, low + 30, f"{measure} of each label", class_="soft", anchor="middle"))
     for i, label in enumerate(shown):
         y = top + ROW * i
         if i % 2:
@@ -531,11 +565,16 @@ def per_label(
     )
     more = f" The first {len(shown)} of {len(labels)} labels; the CSV has all." if len(labels) > len(shown) else ""
     said = f"{len(shown)} labels, from {number(min(values))} to {number(max(values))}."
-    drawn = svg(name, f"{task.primary} by label", said, width, low + 36, parts)
+    drawn = svg(name, f"{measure} by label", said, width, low + 36, parts)
     legend = joined([_dot("single-task twin", "mark hollow s0"), _dot("this method", "mark s1")])
-    table = Table("labels", ("label", "model", "seed", task.primary), rows)
+    table = Table("labels", ("label", "model", "seed", measure), rows)
     return Figure(
-        name, "By label", f"A dot is a seed, the first {len(found[0] or found[1])}.{more}", drawn, table, legend
+        name,
+        f"{measure} by label".capitalize(),
+        f"A dot is a seed, the first {len(found[0] or found[1])}.{more}",
+        drawn,
+        table,
+        legend,
     )
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from bench.runs.plan import Cell
 from bench.runs.records import RecordStore
 
 STATIC = ("style.css", "theme.js", "table.js")
+_PUBLISHED_OF_STANDINS = "Published results on the real data sets, which the stand-ins above are not"
 Progress = Callable[[int, int], None]
 """Called with (pages written, pages in all)."""
 
@@ -116,6 +118,8 @@ class _Site:
         published = self._content.published
         tables = {"leaderboard": leaderboard_records(suite.board, published=published), "methods": methods}
         apart = published_table(suite.board, published)
+        if apart is not None:
+            apart = replace(apart, title=_PUBLISHED_OF_STANDINS if suite.board.standin else "Published results")
         self._tables(suite, tables | ({"published": apart} if apart else {}))
         self._figures(suite.place, figures)
         self._page(
@@ -133,12 +137,12 @@ class _Site:
 
     def _verdicts(self, suite: SuiteContent) -> None:
         figures = [figure for figure in (forest(suite.told),) if figure is not None]
-        verdicts = verdict_table(suite.told)
-        tables = {"verdicts": verdicts}
+        tables = {"verdicts": verdict_table(suite.told)}
         if suite.controls is not None:
             tables |= {"controls": control_table(suite.controls), "control-cells": control_cell_table(suite.controls)}
         self._tables(suite, tables)
         self._figures(suite.place, figures)
+        tables["verdicts"] = for_reading(tables["verdicts"])
         links = [f"cells/{_slug(verdict.cell)}.html" for verdict in suite.told.verdicts]
         self._page(
             f"{suite.place}/verdicts.html", "verdicts.html", suite=suite, tables=tables, links=links, figures=figures,
@@ -205,6 +209,7 @@ def _environment(store: RecordStore) -> Environment:
         "slug": _slug,
         "verdict": verdict_badge,
         "outcome": outcome_of,
+        "labels": labels_of,
         "within": within,
         "lines": lambda text: text.split("\n"),
     }
@@ -220,6 +225,40 @@ def verdict_badge(word: str) -> Markup:
     """Mark and word; screen readers hear the word alone."""
     mark = MARKS[word]
     return Markup('<span class="verdict v-{}"><span aria-hidden="true">{}</span> {}</span>').format(word, mark, word)
+
+
+def for_reading(table: Table) -> Table:
+    """The verdict beside the method; an optional column that says the same in every row is said once, in a note."""
+    columns = list(zip(*table.rows, strict=True)) if len(table.rows) > 1 else []
+    same = [i for i, column in enumerate(columns) if table.headers[i] in table.optional and len(set(column)) == 1]
+    order = [i for i in range(len(table.headers)) if i not in same]
+    if {"method", "verdict"} <= set(table.headers):
+        order.remove(verdict := table.headers.index("verdict"))
+        order.insert(order.index(table.headers.index("method")) + 1, verdict)
+    told = ", ".join(f"{_one_line(table.headers[i])} {columns[i][0]}" for i in same)
+    return replace(
+        table,
+        headers=tuple(table.headers[i] for i in order),
+        rows=tuple(tuple(row[i] for i in order) for row in table.rows),
+        notes=((f"In every row: {told}.",) if told else ()) + table.notes,
+        numeric=frozenset(place for place, i in enumerate(order) if i in table.numeric),
+    )
+
+
+NAMELESS = {"data set", "task", "backbone", "method", "control", "verdict"}
+"""Columns whose cells say what they are without their header."""
+
+
+def labels_of(table: Table) -> list[Markup]:
+    """By column, the attribute that names its cells where a narrow screen shows rows as cards; blank: none."""
+    return [
+        Markup("") if header in NAMELESS else Markup(' data-label="{}"').format(_one_line(header.partition("\n[")[0]))
+        for header in table.headers
+    ]
+
+
+def _one_line(header: str) -> str:
+    return header.replace("\n", " ")
 
 
 def outcome_of(cell: str) -> str:
