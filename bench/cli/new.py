@@ -106,7 +106,7 @@ def dataset(
         layout=layout or proposal.layout,
         options=proposal.options,
         splits=proposal.splits,
-        notes=proposal.notes,
+        notes=(*proposal.notes, *(note for one in chosen for note in one.notes)),
         **about,
     )
     _write(catalog, {out / f"{name}.yaml": text} | {out / f"{n}.yaml": t for n, t in new.items()}, out)
@@ -389,12 +389,13 @@ def _tasks(
     chosen: list[ProposedTask] = []
     new: dict[str, str] = {}
     for task in proposal.tasks:
-        same = [one for one in known if one.type == task.type and set(one.labels) == set(task.labels)]
         if task.name in bound:
             chosen.append(_bound(task, catalog.get(TaskSpec, bound[task.name])))
             continue
+        same = [(one, told) for one in known for told in (task, _wordy(task)) if _is_about(told, one)]
         if same:
-            chosen.append(replace(task, name=same[0].name))
+            spec, told = same[0]
+            chosen.append(replace(told, name=spec.name))
             continue
         name = snake_case(f"{dataset}_{task.name}")
         while name in new:
@@ -405,9 +406,20 @@ def _tasks(
     return chosen, new
 
 
+def _is_about(task: ProposedTask, spec: TaskSpec) -> bool:
+    return spec.type == task.type and set(spec.labels) == set(task.labels)
+
+
+def _wordy(task: ProposedTask) -> ProposedTask:
+    """A class task whose words for no label are classes."""
+    return task if task.column is None else replace(task, labels=(*task.labels, *task.missing), missing=())
+
+
 def _bound(task: ProposedTask, spec: TaskSpec) -> ProposedTask:
     """A proposed task as one that there is; labels are matched whatever their case."""
     labels = {label.casefold(): label for label in spec.labels}
+    if any(word.casefold() in labels for word in task.missing):
+        task = _wordy(task)
     strange = [label for label in task.labels if label.casefold() not in labels]
     if strange:
         raise UsageError(

@@ -43,22 +43,40 @@ IMAGE_WORDS = (
 SEPARATORS = {";": True, "|": True, ", ": False, ",": False, " ": False}
 """What may stand between labels, and whether it hardly ever stands within one."""
 PRESENT_CODES = {"1": True, "0": False, "yes": True, "no": False, "true": True, "false": False, "-1": False}
+MISSING_WORDS = ("n/a", "na", "null", "none", "nan", "-", "?", "unknown")
 MOST_CLASSES = 200
 
 
 @dataclass(frozen=True)
 class ProposedTask:
-    """One task: its labels, and where they stand. `columns` is given for attributes, `column` for classes."""
+    """One task: its labels, and where they stand. `columns` is given for attributes, `column` for classes.
+
+    `missing` are words of the files that are no labels, but say that there is none.
+    """
 
     name: str
     labels: tuple[str, ...]
     column: str | None = None
     columns: Mapping[str, str] | None = None
     codes: Mapping[str, str] | None = None
+    missing: tuple[str, ...] = ()
 
     @property
     def type(self) -> str:
         return "multiclass" if self.column is not None else "multilabel"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should look at, one line each."""
+        if not self.missing:
+            return ()
+        where = ", ".join(
+            f"'{column}'" for column in ((self.columns or {}).values() if self.column is None else [self.column])
+        )
+        return (
+            f"column {where}: {_quoted(self.missing)} is taken for `missing` (not annotated); where it is a class, "
+            "write it under `labels` of the task",
+        )
 
 
 @dataclass(frozen=True)
@@ -283,38 +301,70 @@ def _complete(look: _Look) -> dict[str, Any]:
 
 def _find_tasks(look: _Look) -> tuple[ProposedTask, ...]:
     tasks: list[ProposedTask] = []
-    marks: dict[str, set[str]] = {}
+    marks: dict[str, _Marks] = {}
     for column in look.rest:
-        values = look.columns[column]
-        different = sorted({value.strip() for value in values} - {""})
+        values = [value.strip() for value in look.columns[column]]
+        different, missing = _labels_of(values)
+        labelled = sum(value != "" and value not in missing for value in values)
         if not all(_is_label(value) for value in different):
             look.notes.append(f"column '{column}' is left out: its values are no labels")
         elif len(different) == 2 and all(value.lower() in PRESENT_CODES for value in different):
-            marks[column] = set(different)
+            marks[column] = _Marks(different, missing)
         elif listed := _listed(values) if look.options.get("file") else None:
             separator, labels = listed
             if look.options.setdefault("separator", separator) == separator:
-                columns = {label: f"{column}.{label}" for label in labels}
-                tasks.append(ProposedTask(column, labels, columns=columns))
-        elif 2 <= len(different) <= MOST_CLASSES and 2 * len(different) <= sum(bool(value) for value in values):
-            tasks.append(ProposedTask(column, tuple(different), column=column))
+                tasks.append(_of_lists(look, column, labels))
+            else:
+                look.notes.append(f"column '{column}' is left out: its labels stand between other separators")
+        elif 2 <= len(different) <= MOST_CLASSES and 2 * len(different) <= labelled:
+            tasks.append(ProposedTask(column, different, column=column, missing=missing))
         else:
             look.notes.append(f"column '{column}' is left out: {len(different)} different values are no classes")
     return (*tasks, *_attributes(marks))
 
 
-def _attributes(marks: Mapping[str, set[str]]) -> Iterable[ProposedTask]:
+def _labels_of(values: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Different values, and words among them for none; these count as labels where hardly any other would be left."""
+    different = sorted(set(values) - {""})
+    missing = [value for value in different if value.lower() in MISSING_WORDS]
+    labels = [value for value in different if value not in missing]
+    return (tuple(labels), tuple(missing)) if len(labels) > 1 else (tuple(different), ())
+
+
+def _of_lists(look: _Look, column: str, found: Iterable[str]) -> ProposedTask:
+    """A task of a column whose cells list labels; layouts offer it label by label."""
+    labels, words = _labels_of(found)
+    if words:
+        look.notes.append(
+            f"column '{column}': a list that holds {_quoted(words)} is read as if no label held; where it is not "
+            "annotated, leave its cell blank in the files"
+        )
+    return ProposedTask(column, labels, columns={label: f"{column}.{label}" for label in labels})
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """Values of a column that says yes or no, and its words for neither."""
+
+    codes: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def _attributes(marks: Mapping[str, _Marks]) -> Iterable[ProposedTask]:
     """One task of all columns that say yes or no in the same words; a lone one is a task of two classes."""
     by_codes: dict[tuple[str, ...], list[str]] = {}
-    for column, codes in marks.items():
-        by_codes.setdefault(tuple(sorted(codes)), []).append(column)
+    for column, mark in marks.items():
+        by_codes.setdefault(mark.codes, []).append(column)
     for number, (found, columns) in enumerate(by_codes.items()):
+        missing = tuple(sorted({word for column in columns for word in marks[column].missing}))
         if len(columns) == 1:
-            yield ProposedTask(columns[0], found, column=columns[0])
+            yield ProposedTask(columns[0], found, column=columns[0], missing=missing)
             continue
         meanings = {code: "present" if PRESENT_CODES[code.lower()] else "absent" for code in found}
         name = "attributes" + (str(number + 1) if number else "")
-        yield ProposedTask(name, tuple(columns), columns={column: column for column in columns}, codes=meanings)
+        yield ProposedTask(
+            name, tuple(columns), columns={column: column for column in columns}, codes=meanings, missing=missing
+        )
 
 
 def _listed(values: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
@@ -332,3 +382,7 @@ def _listed(values: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
 
 def _is_label(value: str) -> bool:
     return len(value) <= 200 and not any(ord(character) < 32 or ord(character) == 127 for character in value)
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return " or ".join(f"'{word}'" for word in words)

@@ -144,6 +144,14 @@ def test_any_text_gives_a_name(text):
 # ---- from files ----
 
 
+def write_table(root, rows, header=("file", "kind")):
+    """A table, and the images that its first column names."""
+    for name, *_ in rows:
+        write_picture(root / name)
+    with (root / "labels.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([header, *rows])
+
+
 @pytest.fixture
 def garments(world):
     """Photographs with a table of all kinds of columns."""
@@ -211,6 +219,37 @@ def test_a_column_may_be_about_a_task_that_there_is(world, bench):
     assert wrong.code == 2 and "column 'kind' holds 'dress'" in wrong.err
     wrong = bench(*start, "--task", "knd=headgear")
     assert wrong.code == 2 and "did you mean 'kind'" in wrong.err
+
+
+def test_words_for_no_label_are_missing_and_the_data_set_is_read_so(world, bench):
+    write_table(world.root / "cups", [(f"{i}.jpg", ("tea", "mug", "n/a", "N/A", "")[i % 5]) for i in range(40)])
+    done = bench("new", "dataset", "cups", "--from", "cups", *ABOUT, "--out", "made")
+    assert done.code == 0, done.err
+    text = (world.root / "made" / "cups.yaml").read_text()
+    assert "# column 'kind': 'N/A' or 'n/a' is taken for `missing`" in text
+    assert text.count("further keys of a task") == 1
+    assert text.index("further keys of a task") < text.index("tasks:")
+    assert spec(world.root / "made", "cups")["tasks"] == {
+        "cups_kind": {"column": "kind", "missing": ["", "N/A", "n/a"]}
+    }
+    made = spec(world.root / "made", "cups_kind")
+    assert (made["labels"], made["chance"]) == (["mug", "tea"], 0.5)
+    valid(bench, tried=True)
+    assert bench("data", "add", "cups", "cups", "--specs", "made").code == 0
+    prepared = bench("data", "prepare", "cups", "--specs", "made", "--size", "16")
+    assert prepared.code == 0, prepared.err
+
+
+@pytest.mark.parametrize("given", [(), ("--task", "kind=headgear")])
+def test_a_word_that_a_task_has_as_its_label_is_one(world, bench, given):
+    labels = [part for label in ("hat", "cap", "none") for part in ("--label", label)]
+    bench("new", "task", "headgear", "--type", "multiclass", *labels, "--out", "made")
+    write_table(world.root / "heads", [(f"{i}.jpg", ("hat", "cap", "none")[i % 3]) for i in range(30)])
+    start = ("new", "dataset", "heads", "--from", "heads", *ABOUT, "--specs", "made", "--out", "made")
+    done = bench(*start, *given)
+    assert done.code == 0, done.err
+    assert spec(world.root / "made", "heads")["tasks"] == {"headgear": {"column": "kind"}}
+    assert "missing`" not in (world.root / "made" / "heads.yaml").read_text()
 
 
 def test_folders_are_read_as_proposed(world, bench):
