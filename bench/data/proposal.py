@@ -15,8 +15,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from bench.data.layouts import _parquet, image_folder, parquet
 from bench.data.layouts import csv as tables
-from bench.data.layouts import image_folder, parquet
 from bench.data.layouts._files import inside, listing
 from bench.errors import DataError
 from bench.specs.dataset import SplitName
@@ -100,6 +100,9 @@ class _Look:
     splits: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
+    parts: list[str] = field(default_factory=list)
+    """The name of the split of each row as the files tell it; none where they do not."""
+    lists: list[ProposedTask] = field(default_factory=list)
 
     @property
     def rest(self) -> list[str]:
@@ -149,6 +152,7 @@ def _from_tables(root: Path, names: Sequence[str], given: Mapping[str, str | Non
     _find_images(look, given["image"])
     if len(names) > 1 and given["split"] is None:
         look.splits["official"] = {Path(name).stem: SPLIT_WORDS[Path(name).stem.lower()] for name in names}
+        look.parts = reading.rows["split"].to_pylist()
     else:
         _find_split(look, given["split"])
     _find_group(look, given["group"])
@@ -158,23 +162,39 @@ def _from_tables(root: Path, names: Sequence[str], given: Mapping[str, str | Non
 def _from_parquet(root: Path, given: Mapping[str, str | None]) -> Proposal:
     files = parquet.label_files(root, parquet.Options())
     schema = pq.read_schema(files[0])
-    kinds = {name: str(schema.field(name).type) for name in schema.names}
-    images = [name for name, kind in kinds.items() if "binary" in kind]
-    texts = [name for name, kind in kinds.items() if not any(w in kind for w in ("binary", "list", "struct"))]
-    paths = [name for name in texts if name.lower() in IMAGE_WORDS]
-    image = given["image"] or next(iter((*images, *paths)), None)
+    kinds = {name: _parquet.readable(schema.field(name).type) for name in schema.names}
+    plain = [name for name, kind in kinds.items() if kind == "values"]
+    images = [name for name, kind in kinds.items() if kind == "images"]
+    image = given["image"] or next(iter((*images, *(name for name in plain if name.lower() in IMAGE_WORDS))), None)
     if image is None:
         raise DataError(f"{files[0]}: no column holds images or paths of them", hint="name it by --image")
-    plain = [name for name in texts if name != image]
+    plain = [name for name in plain if name != image]
     reading = parquet.read(root, parquet.Options(image=image), plain)
     look = _Look(root, {name: reading.rows[f"value:{name}"].to_pylist() for name in plain}, {"image": image})
+    for name, kind in kinds.items():
+        if name != image and kind == "lists":
+            _find_lists(look, name, _parquet.listed(root, parquet.Options(), name), reading.rows.num_rows)
+        elif name != image and kind != "values":
+            what = "images" if kind == "images" else str(schema.field(name).type)[:60]
+            look.notes.append(f"column '{name}' is left out: it holds {what}, not labels")
     _find_split(look, given["split"])
     if "split" not in look.options:
-        words = sorted(set(reading.rows["split"].to_pylist())) if "split" in reading.rows.column_names else []
+        look.parts = reading.rows["split"].to_pylist()
+        words = sorted(set(look.parts))
         if len(words) > 1 and all(word.lower() in SPLIT_WORDS for word in words):
             look.splits = {"official": {word: SPLIT_WORDS[word.lower()] for word in words}}
     _find_group(look, given["group"])
     return _finished("parquet", look)
+
+
+def _find_lists(look: _Look, column: str, found: Sequence[str], rows: int) -> None:
+    """A task of a column of lists, or why there is none."""
+    if not all(_is_label(value) for value in found):
+        look.notes.append(f"column '{column}' is left out: its lists hold no labels")
+    elif 2 <= len(found) <= MOST_CLASSES and 2 * len(found) <= rows:
+        look.lists.append(_of_lists(look, column, found))
+    else:
+        look.notes.append(f"column '{column}' is left out: {len(found)} different values in lists are no labels")
 
 
 def _from_folders(root: Path) -> Proposal:
@@ -206,7 +226,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _finished(layout: str, look: _Look) -> Proposal:
-    tasks = _find_tasks(look)
+    tasks = (*_find_tasks(look), *look.lists)
     if not tasks:
         raise DataError(
             f"{look.root}: no column looks like labels (2 to {MOST_CLASSES} different values, each for several "
@@ -258,11 +278,13 @@ def _find_images(look: _Look, given: str | None) -> None:
 
 def _find_split(look: _Look, given: str | None) -> None:
     for column in [given] if given is not None else look.rest:
-        values = set(look.columns.get(column, ()))
+        told = look.columns.get(column, [])
+        values = set(told)
         known = {value: SPLIT_WORDS[value.lower()] for value in sorted(values) if value.lower() in SPLIT_WORDS}
         if "train" in known.values() and len(known) > 1 and len(known) == len(values):
             look.options["split"] = column
             look.splits["official"] = known
+            look.parts = told
             look.used.add(column)
             return
     if given is not None:
@@ -279,6 +301,11 @@ def _find_group(look: _Look, given: str | None) -> None:
         if given is not None or (any(w in GROUP_WORDS for w in words) and 1 < len(set(values)) < len(values)):
             look.options["group"] = column
             look.used.add(column)
+            if given is None:
+                look.notes.append(
+                    f"the group was guessed from the name of column '{column}': images of one group belong together, "
+                    "such as those of a person; take `group` away where they do not"
+                )
             return
 
 
@@ -294,9 +321,26 @@ def _complete(look: _Look) -> dict[str, Any]:
     if "test" not in official.values():
         official = {value: "test" if split == "validation" else split for value, split in official.items()}
         look.notes.append("there is no test part: validation serves as test, and validation is carved from training")
+    look.notes += _divided(look, official)
     if "validation" in official.values():
         return {"official": official}
     return {"official": official, "carve_validation": 0.1} | by
+
+
+def _divided(look: _Look, official: Mapping[str, str]) -> Iterable[str]:
+    """A note where official splits divide groups, and what can be done about it."""
+    if "group" not in look.options:
+        return
+    splits: dict[str, set[str]] = {}
+    for group, part in zip(look.columns[look.options["group"]], look.parts, strict=True):
+        if group:
+            splits.setdefault(group, set()).add(official[part])
+    divided = sum(len(found) > 1 for found in splits.values())
+    if divided:
+        yield (
+            f"{divided} of {len(splits)} groups stand in several of the official splits, so that what is tested on was "
+            "trained on: write `shares` and `by: group` for `official`, or, where that is the protocol, `by: image`"
+        )
 
 
 def _find_tasks(look: _Look) -> tuple[ProposedTask, ...]:
