@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -202,6 +203,35 @@ def test_a_table_is_read_as_proposed(world, bench):
     assert bench("data", "add", "garments", "garments", "--specs", "made").code == 0
     prepared = bench("data", "prepare", "garments", "--specs", "made", "--size", "16")
     assert prepared.code == 0, prepared.err
+
+
+def test_what_is_said_to_come_next_can_be_pasted(world, bench):
+    write_table(world.root / "my (odd) files", [(f"{i}.jpg", ("tea", "mug")[i % 2]) for i in range(8)])
+    done = bench("new", "dataset", "cups", "--from", "my (odd) files", *ABOUT, "--out", "made; or not")
+    assert done.code == 0, done.err
+    said = [shlex.split(line.removeprefix("next: ")) for line in done.out.splitlines() if line.startswith("next: ")]
+    root = str(world.root / "my (odd) files")
+    assert said == [
+        ["bench", "validate", "made; or not"],
+        ["bench", "data", "add", "cups", root, "--specs", "made; or not"],
+    ]
+    assert all(bench(*command[1:]).code == 0 for command in said)
+    done = bench("new", "dataset", "rocks", "--layout", "custom", *ABOUT, "--out", "it's")
+    said = [shlex.split(line.removeprefix("next: ")) for line in done.out.splitlines() if line.startswith("next: ")]
+    assert said == [["pip", "install", "-e", "it's"], ["pytest", "it's"]]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "rough"),
+    [(("macro_f1", "accuracy"), True), (("accuracy",), False), (("mean_class_accuracy", "macro_f1"), False)],
+)
+def test_chance_is_called_a_rule_of_thumb_where_it_is_one(world, bench, metrics, rough):
+    given = [part for metric in metrics for part in ("--metric", metric)]
+    labels = ("--label", "tea", "--label", "mug", "--label", "pot", "--type", "multiclass")
+    assert bench("new", "task", "cups", *labels, *given, "--out", "made").code == 0
+    text = (world.root / "made" / "cups.yaml").read_text()
+    assert "a guess that never looks at the image" in text
+    assert ("rule of thumb for balanced labels: mend it" in text) == rough
 
 
 @pytest.mark.usefixtures("garments")
