@@ -45,6 +45,7 @@ SEPARATORS = {";": True, "|": True, ", ": False, ",": False, " ": False}
 PRESENT_CODES = {"1": True, "0": False, "yes": True, "no": False, "true": True, "false": False, "-1": False}
 MISSING_WORDS = ("n/a", "na", "null", "none", "nan", "-", "?", "unknown")
 MOST_CLASSES = 200
+SHARES: dict[SplitName, float] = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class ProposedTask:
         )
         return (
             f"column {where}: {_quoted(self.missing)} is taken for `missing` (not annotated); where it is a class, "
-            "write it under `labels` of the task",
+            "move it to `labels` of the task",
         )
 
 
@@ -317,7 +318,7 @@ def _complete(look: _Look) -> dict[str, Any]:
         look.notes.append(
             "no column and no folder tells the split: images are divided by a hash of their group or name"
         )
-        return {"shares": {"train": 0.7, "validation": 0.1, "test": 0.2}} | by
+        return {"shares": SHARES} | by
     if "test" not in official.values():
         official = {value: "test" if split == "validation" else split for value, split in official.items()}
         look.notes.append("there is no test part: validation serves as test, and validation is carved from training")
@@ -337,9 +338,11 @@ def _divided(look: _Look, official: Mapping[str, str]) -> Iterable[str]:
             splits.setdefault(group, set()).add(official[part])
     divided = sum(len(found) > 1 for found in splits.values())
     if divided:
+        shares = ", ".join(f"{split}: {share}" for split, share in SHARES.items())
         yield (
             f"{divided} of {len(splits)} groups stand in several of the official splits, so that what is tested on was "
-            "trained on: write `shares` and `by: group` for `official`, or, where that is the protocol, `by: image`"
+            f"trained on: write `shares: {{{shares}}}` and `by: group` instead of `official`, or, where that is the "
+            "protocol, `by: image` beside it"
         )
 
 

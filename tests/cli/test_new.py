@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import pty
+import re
 import shlex
 import subprocess
 import sys
@@ -232,6 +233,25 @@ def test_chance_is_called_a_rule_of_thumb_where_it_is_one(world, bench, metrics,
     text = (world.root / "made" / "cups.yaml").read_text()
     assert "a guess that never looks at the image" in text
     assert ("rule of thumb for balanced labels: mend it" in text) == rough
+
+
+def test_what_is_advised_where_splits_divide_groups_mends_it(world, bench):
+    rows = [(f"{i}.jpg", ("train", "val", "test")[i % 3], f"p{i % 16}", ("tea", "mug")[i % 2]) for i in range(96)]
+    write_table(world.root / "cups", rows, ("file", "split", "person", "kind"))
+    assert bench("new", "dataset", "cups", "--from", "cups", *ABOUT, "--out", "made").code == 0
+    file = world.root / "made" / "cups.yaml"
+    text = file.read_text()
+    assert "# 16 of 16 groups stand in several of the official splits" in text
+    assert bench("data", "add", "cups", "cups", "--specs", "made").code == 0
+    refused = bench("validate", "made")
+    assert refused.code == 2 and "groups stand in several splits" in refused.err
+    head, official = text.split("splits:\n")
+    _, _, tail = official.partition("licence:")
+    advised = re.search(r"`(shares: [^`]*)` and `(by: group)`", text)
+    file.write_text(f"{head}splits:\n  {advised[1]}\n  {advised[2]}\nlicence:{tail}")
+    valid(bench, tried=True)
+    file.write_text(text.replace("licence:", "  by: image\nlicence:"))
+    valid(bench, tried=True)
 
 
 @pytest.mark.usefixtures("garments")

@@ -79,7 +79,8 @@ def test_a_group_that_is_guessed_is_told_and_how_many_the_splits_divide(tmp_path
     guessed, divided = about_groups(tables(tmp_path, kind=kinds, split=split, Photographer=photographer))
     assert guessed.startswith("the group was guessed from the name of column 'Photographer'")
     assert divided.startswith("2 of 4 groups stand in several of the official splits")
-    assert "`shares` and `by: group`" in divided and "`by: image`" in divided
+    assert "`shares: {train: 0.7, validation: 0.1, test: 0.2}` and `by: group` instead" in divided
+    assert "`by: image` beside it" in divided
 
 
 def test_a_group_that_is_given_and_not_divided_needs_no_word(tmp_path):
