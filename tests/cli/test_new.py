@@ -320,8 +320,9 @@ def test_parquet_is_read_as_proposed(world, bench):
     assert done.code == 0, done.err
     made = spec(world.root / "made", "pets")
     assert made["layout"] == {"name": "parquet", "image": "image"}
-    assert made["tasks"] == {"pets_label": {"column": "label"}}
-    valid(bench)
+    tags = {"columns": {"blue": "tags.blue", "red": "tags.red"}}
+    assert made["tasks"] == {"pets_label": {"column": "label"}, "pets_tags": tags}
+    valid(bench, tried=True)
 
 
 @pytest.mark.parametrize(
