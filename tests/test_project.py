@@ -168,7 +168,7 @@ def test_the_installed_command_lists_the_specs_of_the_wheel(installed, elsewhere
 
 def test_the_installed_command_validates_a_suite(elsewhere):
     done = elsewhere("validate", "faces")
-    assert (done.returncode, done.stdout) == (0, "1 specs checked, 0 problems\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "1 spec checked, 0 problems\n"), done.stderr
 
 
 def test_the_installed_command_tells_its_version(elsewhere):

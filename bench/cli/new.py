@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +33,8 @@ Title = Annotated[str | None, typer.Option("--title", help="One line for tables.
 TaskKind = Literal["multiclass", "multilabel"]
 MethodKind = Literal["single", "pooled", "joint"]
 Several = "; may be given several times."
+GUESSED_EXACTLY = ("accuracy", "mean_accuracy", "mean_class_accuracy")
+"""Metrics of which labels drawn at random, each as likely, get 1 over classes, or 0.5, however often labels hold."""
 DEFAULT_METRICS = {"multiclass": ("macro_f1", "accuracy"), "multilabel": ("mean_f1", "mean_accuracy")}
 
 
@@ -106,13 +109,12 @@ def dataset(
         layout=layout or proposal.layout,
         options=proposal.options,
         splits=proposal.splits,
-        notes=proposal.notes,
+        notes=(*proposal.notes, *(note for one in chosen for note in one.notes)),
         **about,
     )
     _write(catalog, {out / f"{name}.yaml": text} | {out / f"{n}.yaml": t for n, t in new.items()}, out)
     if root is not None:
-        line = f"next: bench data add {name} {root} --specs {out}"
-        output().print(escape(line), highlight=False, soft_wrap=True)
+        _next("bench data add", name, root, "--specs", out)
 
 
 @app.command()
@@ -335,6 +337,7 @@ def _task_text(name: str, title: str, kind: str, labels: Sequence[str], metrics:
         metrics=metrics,
         primary=metrics[0],
         chance=chance,
+        exact=metrics[0] in GUESSED_EXACTLY,
     )
 
 
@@ -389,12 +392,13 @@ def _tasks(
     chosen: list[ProposedTask] = []
     new: dict[str, str] = {}
     for task in proposal.tasks:
-        same = [one for one in known if one.type == task.type and set(one.labels) == set(task.labels)]
         if task.name in bound:
             chosen.append(_bound(task, catalog.get(TaskSpec, bound[task.name])))
             continue
+        same = [(one, told) for one in known for told in (task, _wordy(task)) if _is_about(told, one)]
         if same:
-            chosen.append(replace(task, name=same[0].name))
+            spec, told = same[0]
+            chosen.append(replace(told, name=spec.name))
             continue
         name = snake_case(f"{dataset}_{task.name}")
         while name in new:
@@ -405,9 +409,20 @@ def _tasks(
     return chosen, new
 
 
+def _is_about(task: ProposedTask, spec: TaskSpec) -> bool:
+    return spec.type == task.type and set(spec.labels) == set(task.labels)
+
+
+def _wordy(task: ProposedTask) -> ProposedTask:
+    """A class task whose words for no label are classes."""
+    return task if task.column is None else replace(task, labels=(*task.labels, *task.missing), missing=())
+
+
 def _bound(task: ProposedTask, spec: TaskSpec) -> ProposedTask:
     """A proposed task as one that there is; labels are matched whatever their case."""
     labels = {label.casefold(): label for label in spec.labels}
+    if any(word.casefold() in labels for word in task.missing):
+        task = _wordy(task)
     strange = [label for label in task.labels if label.casefold() not in labels]
     if strange:
         raise UsageError(
@@ -453,16 +468,23 @@ def _write_custom(catalog: Catalog, name: str, about: Mapping[str, str], out: Pa
     }
     write_new(files)
     _tell(files)
-    output().print(escape(f"next: pip install -e {out} && pytest {out}"), highlight=False, soft_wrap=True)
+    _next("pip install -e", out)
+    _next("pytest", out)
 
 
 def _write(catalog: Catalog, files: Mapping[Path, str], out: Path) -> None:
     check_new(catalog, files)
     write_new(files)
     _tell(files)
-    output().print(escape(f"next: bench validate {out}"), highlight=False, soft_wrap=True)
+    _next("bench validate", out)
 
 
 def _tell(files: Mapping[Path, str]) -> None:
     for file in files:
         output().print(f"written: {escape(str(file))}", highlight=False, soft_wrap=True)
+
+
+def _next(command: str, *arguments: str | Path) -> None:
+    """A command to go on with, as a shell reads it."""
+    line = shlex.join(str(argument) for argument in arguments)
+    output().print(escape(f"next: {command} {line}"), highlight=False, soft_wrap=True)

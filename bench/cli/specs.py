@@ -228,11 +228,14 @@ def validate(
     unknown = [target for target in named if not Path(target).exists() and target.endswith((".yaml", ".yml", "/"))]
     if unknown:
         raise UsageError(f"there is no file or folder {unknown[0]}", hint="give an existing file or folder")
-    folders = [path if path.is_dir() else path.parent for path in paths]
+    folders = [_folder_of(path) for path in paths]
     catalog = _catalog_for(specs, folders)
     for path in paths:
         if not any(_is_under(file, [path]) for file in catalog.files):
-            raise UsageError(f"{path} holds no spec", hint="give a .yaml file, or a folder with such files")
+            raise UsageError(
+                f"{path} holds no spec",
+                hint="give a .yaml file, or a folder with such files; links to folders within it are not followed",
+            )
     chosen = _chosen(catalog, [t for t in named if Path(t) not in paths], paths, everything=not named)
     problems = sorted(set(_problems(catalog, chosen, paths if named else None)))
     to_try = [e for e in chosen if conformance or (conformance is None and _is_under(e.file, paths))]
@@ -247,9 +250,21 @@ def validate(
         print_json({"checked": chosen, "problems": problems, "tried": trials})
     else:
         _print_problems(problems)
-        output().print(f"{len(chosen)} specs checked, {len(problems)} problems", highlight=False)
+        checked, wrong = _counted_as(len(chosen), "spec"), _counted_as(len(problems), "problem")
+        output().print(f"{checked} checked, {wrong}", highlight=False)
     if problems:
         raise typer.Exit(SpecError.exit_code)
+
+
+def _counted_as(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _folder_of(path: Path) -> Path:
+    """The folder whose specs are looked at: of a link that is not called .yaml, the one that it leads to."""
+    if path.is_dir():
+        return path
+    return (path if path.suffix in (".yaml", ".yml") else path.resolve()).parent
 
 
 def _print_problems(problems: list[Problem]) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from bench.data.layouts import _parquet, image_folder, parquet
 from bench.data.layouts import csv as tables
-from bench.data.layouts import image_folder, parquet
 from bench.data.layouts._files import inside, listing
 from bench.errors import DataError
 from bench.specs.dataset import SplitName
@@ -43,22 +43,41 @@ IMAGE_WORDS = (
 SEPARATORS = {";": True, "|": True, ", ": False, ",": False, " ": False}
 """What may stand between labels, and whether it hardly ever stands within one."""
 PRESENT_CODES = {"1": True, "0": False, "yes": True, "no": False, "true": True, "false": False, "-1": False}
+MISSING_WORDS = ("n/a", "na", "null", "none", "nan", "-", "?", "unknown")
 MOST_CLASSES = 200
+SHARES: dict[SplitName, float] = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
 
 @dataclass(frozen=True)
 class ProposedTask:
-    """One task: its labels, and where they stand. `columns` is given for attributes, `column` for classes."""
+    """One task: its labels, and where they stand. `columns` is given for attributes, `column` for classes.
+
+    `missing` are words of the files that are no labels, but say that there is none.
+    """
 
     name: str
     labels: tuple[str, ...]
     column: str | None = None
     columns: Mapping[str, str] | None = None
     codes: Mapping[str, str] | None = None
+    missing: tuple[str, ...] = ()
 
     @property
     def type(self) -> str:
         return "multiclass" if self.column is not None else "multilabel"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should look at, one line each."""
+        if not self.missing:
+            return ()
+        where = ", ".join(
+            f"'{column}'" for column in ((self.columns or {}).values() if self.column is None else [self.column])
+        )
+        return (
+            f"column {where}: {_quoted(self.missing)} is taken for `missing` (not annotated); where it is a class, "
+            "move it to `labels` of the task",
+        )
 
 
 @dataclass(frozen=True)
@@ -82,6 +101,9 @@ class _Look:
     splits: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
+    parts: list[str] = field(default_factory=list)
+    """The name of the split of each row as the files tell it; none where they do not."""
+    lists: list[ProposedTask] = field(default_factory=list)
 
     @property
     def rest(self) -> list[str]:
@@ -131,6 +153,7 @@ def _from_tables(root: Path, names: Sequence[str], given: Mapping[str, str | Non
     _find_images(look, given["image"])
     if len(names) > 1 and given["split"] is None:
         look.splits["official"] = {Path(name).stem: SPLIT_WORDS[Path(name).stem.lower()] for name in names}
+        look.parts = reading.rows["split"].to_pylist()
     else:
         _find_split(look, given["split"])
     _find_group(look, given["group"])
@@ -140,23 +163,39 @@ def _from_tables(root: Path, names: Sequence[str], given: Mapping[str, str | Non
 def _from_parquet(root: Path, given: Mapping[str, str | None]) -> Proposal:
     files = parquet.label_files(root, parquet.Options())
     schema = pq.read_schema(files[0])
-    kinds = {name: str(schema.field(name).type) for name in schema.names}
-    images = [name for name, kind in kinds.items() if "binary" in kind]
-    texts = [name for name, kind in kinds.items() if not any(w in kind for w in ("binary", "list", "struct"))]
-    paths = [name for name in texts if name.lower() in IMAGE_WORDS]
-    image = given["image"] or next(iter((*images, *paths)), None)
+    kinds = {name: _parquet.readable(schema.field(name).type) for name in schema.names}
+    plain = [name for name, kind in kinds.items() if kind == "values"]
+    images = [name for name, kind in kinds.items() if kind == "images"]
+    image = given["image"] or next(iter((*images, *(name for name in plain if name.lower() in IMAGE_WORDS))), None)
     if image is None:
         raise DataError(f"{files[0]}: no column holds images or paths of them", hint="name it by --image")
-    plain = [name for name in texts if name != image]
+    plain = [name for name in plain if name != image]
     reading = parquet.read(root, parquet.Options(image=image), plain)
     look = _Look(root, {name: reading.rows[f"value:{name}"].to_pylist() for name in plain}, {"image": image})
+    for name, kind in kinds.items():
+        if name != image and kind == "lists":
+            _find_lists(look, name, _parquet.listed(root, parquet.Options(), name), reading.rows.num_rows)
+        elif name != image and kind != "values":
+            what = "images" if kind == "images" else str(schema.field(name).type)[:60]
+            look.notes.append(f"column '{name}' is left out: it holds {what}, not labels")
     _find_split(look, given["split"])
     if "split" not in look.options:
-        words = sorted(set(reading.rows["split"].to_pylist())) if "split" in reading.rows.column_names else []
+        look.parts = reading.rows["split"].to_pylist()
+        words = sorted(set(look.parts))
         if len(words) > 1 and all(word.lower() in SPLIT_WORDS for word in words):
             look.splits = {"official": {word: SPLIT_WORDS[word.lower()] for word in words}}
     _find_group(look, given["group"])
     return _finished("parquet", look)
+
+
+def _find_lists(look: _Look, column: str, found: Sequence[str], rows: int) -> None:
+    """A task of a column of lists, or why there is none."""
+    if not all(_is_label(value) for value in found):
+        look.notes.append(f"column '{column}' is left out: its lists hold no labels")
+    elif 2 <= len(found) <= MOST_CLASSES and 2 * len(found) <= rows:
+        look.lists.append(_of_lists(look, column, found))
+    else:
+        look.notes.append(f"column '{column}' is left out: {len(found)} different values in lists are no labels")
 
 
 def _from_folders(root: Path) -> Proposal:
@@ -188,7 +227,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _finished(layout: str, look: _Look) -> Proposal:
-    tasks = _find_tasks(look)
+    tasks = (*_find_tasks(look), *look.lists)
     if not tasks:
         raise DataError(
             f"{look.root}: no column looks like labels (2 to {MOST_CLASSES} different values, each for several "
@@ -240,11 +279,13 @@ def _find_images(look: _Look, given: str | None) -> None:
 
 def _find_split(look: _Look, given: str | None) -> None:
     for column in [given] if given is not None else look.rest:
-        values = set(look.columns.get(column, ()))
+        told = look.columns.get(column, [])
+        values = set(told)
         known = {value: SPLIT_WORDS[value.lower()] for value in sorted(values) if value.lower() in SPLIT_WORDS}
         if "train" in known.values() and len(known) > 1 and len(known) == len(values):
             look.options["split"] = column
             look.splits["official"] = known
+            look.parts = told
             look.used.add(column)
             return
     if given is not None:
@@ -261,6 +302,11 @@ def _find_group(look: _Look, given: str | None) -> None:
         if given is not None or (any(w in GROUP_WORDS for w in words) and 1 < len(set(values)) < len(values)):
             look.options["group"] = column
             look.used.add(column)
+            if given is None:
+                look.notes.append(
+                    f"the group was guessed from the name of column '{column}': images of one group belong together, "
+                    "such as those of a person; take `group` away where they do not"
+                )
             return
 
 
@@ -272,49 +318,100 @@ def _complete(look: _Look) -> dict[str, Any]:
         look.notes.append(
             "no column and no folder tells the split: images are divided by a hash of their group or name"
         )
-        return {"shares": {"train": 0.7, "validation": 0.1, "test": 0.2}} | by
+        return {"shares": SHARES} | by
     if "test" not in official.values():
         official = {value: "test" if split == "validation" else split for value, split in official.items()}
         look.notes.append("there is no test part: validation serves as test, and validation is carved from training")
+    look.notes += _divided(look, official)
     if "validation" in official.values():
         return {"official": official}
     return {"official": official, "carve_validation": 0.1} | by
 
 
+def _divided(look: _Look, official: Mapping[str, str]) -> Iterable[str]:
+    """A note where official splits divide groups, and what can be done about it."""
+    if "group" not in look.options:
+        return
+    splits: dict[str, set[str]] = {}
+    for group, part in zip(look.columns[look.options["group"]], look.parts, strict=True):
+        if group:
+            splits.setdefault(group, set()).add(official[part])
+    divided = sum(len(found) > 1 for found in splits.values())
+    if divided:
+        shares = ", ".join(f"{split}: {share}" for split, share in SHARES.items())
+        yield (
+            f"{divided} of {len(splits)} groups stand in several of the official splits, so that what is tested on was "
+            f"trained on: write `shares: {{{shares}}}` and `by: group` instead of `official`, or, where that is the "
+            "protocol, `by: image` beside it"
+        )
+
+
 def _find_tasks(look: _Look) -> tuple[ProposedTask, ...]:
     tasks: list[ProposedTask] = []
-    marks: dict[str, set[str]] = {}
+    marks: dict[str, _Marks] = {}
     for column in look.rest:
-        values = look.columns[column]
-        different = sorted({value.strip() for value in values} - {""})
+        values = [value.strip() for value in look.columns[column]]
+        different, missing = _labels_of(values)
+        labelled = sum(value != "" and value not in missing for value in values)
         if not all(_is_label(value) for value in different):
             look.notes.append(f"column '{column}' is left out: its values are no labels")
         elif len(different) == 2 and all(value.lower() in PRESENT_CODES for value in different):
-            marks[column] = set(different)
+            marks[column] = _Marks(different, missing)
         elif listed := _listed(values) if look.options.get("file") else None:
             separator, labels = listed
             if look.options.setdefault("separator", separator) == separator:
-                columns = {label: f"{column}.{label}" for label in labels}
-                tasks.append(ProposedTask(column, labels, columns=columns))
-        elif 2 <= len(different) <= MOST_CLASSES and 2 * len(different) <= sum(bool(value) for value in values):
-            tasks.append(ProposedTask(column, tuple(different), column=column))
+                tasks.append(_of_lists(look, column, labels))
+            else:
+                look.notes.append(f"column '{column}' is left out: its labels stand between other separators")
+        elif 2 <= len(different) <= MOST_CLASSES and 2 * len(different) <= labelled:
+            tasks.append(ProposedTask(column, different, column=column, missing=missing))
         else:
             look.notes.append(f"column '{column}' is left out: {len(different)} different values are no classes")
     return (*tasks, *_attributes(marks))
 
 
-def _attributes(marks: Mapping[str, set[str]]) -> Iterable[ProposedTask]:
+def _labels_of(values: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Different values, and words among them for none; these count as labels where hardly any other would be left."""
+    different = sorted(set(values) - {""})
+    missing = [value for value in different if value.lower() in MISSING_WORDS]
+    labels = [value for value in different if value not in missing]
+    return (tuple(labels), tuple(missing)) if len(labels) > 1 else (tuple(different), ())
+
+
+def _of_lists(look: _Look, column: str, found: Iterable[str]) -> ProposedTask:
+    """A task of a column whose cells list labels; layouts offer it label by label."""
+    labels, words = _labels_of(found)
+    if words:
+        look.notes.append(
+            f"column '{column}': a list that holds {_quoted(words)} is read as if no label held; where it is not "
+            "annotated, leave its cell blank in the files"
+        )
+    return ProposedTask(column, labels, columns={label: f"{column}.{label}" for label in labels})
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """Values of a column that says yes or no, and its words for neither."""
+
+    codes: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def _attributes(marks: Mapping[str, _Marks]) -> Iterable[ProposedTask]:
     """One task of all columns that say yes or no in the same words; a lone one is a task of two classes."""
     by_codes: dict[tuple[str, ...], list[str]] = {}
-    for column, codes in marks.items():
-        by_codes.setdefault(tuple(sorted(codes)), []).append(column)
+    for column, mark in marks.items():
+        by_codes.setdefault(mark.codes, []).append(column)
     for number, (found, columns) in enumerate(by_codes.items()):
+        missing = tuple(sorted({word for column in columns for word in marks[column].missing}))
         if len(columns) == 1:
-            yield ProposedTask(columns[0], found, column=columns[0])
+            yield ProposedTask(columns[0], found, column=columns[0], missing=missing)
             continue
         meanings = {code: "present" if PRESENT_CODES[code.lower()] else "absent" for code in found}
         name = "attributes" + (str(number + 1) if number else "")
-        yield ProposedTask(name, tuple(columns), columns={column: column for column in columns}, codes=meanings)
+        yield ProposedTask(
+            name, tuple(columns), columns={column: column for column in columns}, codes=meanings, missing=missing
+        )
 
 
 def _listed(values: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
@@ -332,3 +429,7 @@ def _listed(values: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
 
 def _is_label(value: str) -> bool:
     return len(value) <= 200 and not any(ord(character) < 32 or ord(character) == 127 for character in value)
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return " or ".join(f"'{word}'" for word in words)

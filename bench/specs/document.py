@@ -25,6 +25,8 @@ from bench.errors import Problem, SpecError
 KeyPath = tuple[str | int, ...]
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
+MAX_INT = 100
+"""Characters of a whole number; Python itself refuses to print some of thousands."""
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 """Characters that are no text, among them those that steer a terminal; tabs and line ends are."""
@@ -252,6 +254,9 @@ class _Reading:
     def _scalar(self, node: ScalarNode, path: KeyPath) -> Any:
         if str(node.tag) not in _PLAIN_SCALARS:
             return self._text(node, path)  # dates too: JSON has none
+        if str(node.tag) == "tag:yaml.org,2002:int" and len(node.value) > MAX_INT:
+            self._complain(node, path, f"a whole number of {len(node.value)} characters is no value of a spec")
+            return None
         try:
             return self.constructor.construct_object(node, deep=True)
         except (YAMLError, ValueError) as error:

@@ -14,6 +14,8 @@ from bench.specs.document import Document, KeyPath
 
 _YES, _NO = {"yes", "on", "y", "true"}, {"no", "off", "n", "false"}
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_WITH_COMMA = re.compile(r"[-+]?\d+,\d+")
+_FRACTION = re.compile(r"([-+]?\d{1,15})\s*/\s*(\d{1,15})")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -82,6 +84,12 @@ def _remedy(kind: str, found: str | float) -> str:
         return f"; write {'true' if found.lower() in _YES else 'false'}, without quotes"
     if kind in ("int_type", "float_type") and isinstance(found, str) and _NUMBER.fullmatch(found):
         return "; take the quotes away"
+    if kind == "float_type" and isinstance(found, str) and _WITH_COMMA.fullmatch(found):
+        return f"; write {found.replace(',', '.')}: the decimal sign is a point"
+    if kind == "float_type" and isinstance(found, str) and (parts := _FRACTION.fullmatch(found)) and int(parts[2]):
+        return f"; write the number out: {int(parts[1]) / int(parts[2]):.4g}"
+    if kind in ("tuple_type", "list_type"):
+        return f"; write [{found if isinstance(found, str) else json.dumps(found)}]"
     return ""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import pty
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -144,6 +146,14 @@ def test_any_text_gives_a_name(text):
 # ---- from files ----
 
 
+def write_table(root, rows, header=("file", "kind")):
+    """A table, and the images that its first column names."""
+    for name, *_ in rows:
+        write_picture(root / name)
+    with (root / "labels.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([header, *rows])
+
+
 @pytest.fixture
 def garments(world):
     """Photographs with a table of all kinds of columns."""
@@ -196,6 +206,54 @@ def test_a_table_is_read_as_proposed(world, bench):
     assert prepared.code == 0, prepared.err
 
 
+def test_what_is_said_to_come_next_can_be_pasted(world, bench):
+    write_table(world.root / "my (odd) files", [(f"{i}.jpg", ("tea", "mug")[i % 2]) for i in range(8)])
+    done = bench("new", "dataset", "cups", "--from", "my (odd) files", *ABOUT, "--out", "made; or not")
+    assert done.code == 0, done.err
+    said = [shlex.split(line.removeprefix("next: ")) for line in done.out.splitlines() if line.startswith("next: ")]
+    root = str(world.root / "my (odd) files")
+    assert said == [
+        ["bench", "validate", "made; or not"],
+        ["bench", "data", "add", "cups", root, "--specs", "made; or not"],
+    ]
+    assert all(bench(*command[1:]).code == 0 for command in said)
+    done = bench("new", "dataset", "rocks", "--layout", "custom", *ABOUT, "--out", "it's")
+    said = [shlex.split(line.removeprefix("next: ")) for line in done.out.splitlines() if line.startswith("next: ")]
+    assert said == [["pip", "install", "-e", "it's"], ["pytest", "it's"]]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "rough"),
+    [(("macro_f1", "accuracy"), True), (("accuracy",), False), (("mean_class_accuracy", "macro_f1"), False)],
+)
+def test_chance_is_called_a_rule_of_thumb_where_it_is_one(world, bench, metrics, rough):
+    given = [part for metric in metrics for part in ("--metric", metric)]
+    labels = ("--label", "tea", "--label", "mug", "--label", "pot", "--type", "multiclass")
+    assert bench("new", "task", "cups", *labels, *given, "--out", "made").code == 0
+    text = (world.root / "made" / "cups.yaml").read_text()
+    assert "a guess that never looks at the image" in text
+    assert ("rule of thumb for balanced labels: mend it" in text) == rough
+
+
+def test_what_is_advised_where_splits_divide_groups_mends_it(world, bench):
+    rows = [(f"{i}.jpg", ("train", "val", "test")[i % 3], f"p{i % 16}", ("tea", "mug")[i % 2]) for i in range(96)]
+    write_table(world.root / "cups", rows, ("file", "split", "person", "kind"))
+    assert bench("new", "dataset", "cups", "--from", "cups", *ABOUT, "--out", "made").code == 0
+    file = world.root / "made" / "cups.yaml"
+    text = file.read_text()
+    assert "# 16 of 16 groups stand in several of the official splits" in text
+    assert bench("data", "add", "cups", "cups", "--specs", "made").code == 0
+    refused = bench("validate", "made")
+    assert refused.code == 2 and "groups stand in several splits" in refused.err
+    head, official = text.split("splits:\n")
+    _, _, tail = official.partition("licence:")
+    advised = re.search(r"`(shares: [^`]*)` and `(by: group)`", text)
+    file.write_text(f"{head}splits:\n  {advised[1]}\n  {advised[2]}\nlicence:{tail}")
+    valid(bench, tried=True)
+    file.write_text(text.replace("licence:", "  by: image\nlicence:"))
+    valid(bench, tried=True)
+
+
 @pytest.mark.usefixtures("garments")
 def test_a_column_may_be_about_a_task_that_there_is(world, bench):
     bench("new", "task", "headgear", "--type", "multiclass", "--label", "Dress", "--label", "Hat", "--out", "made")
@@ -211,6 +269,37 @@ def test_a_column_may_be_about_a_task_that_there_is(world, bench):
     assert wrong.code == 2 and "column 'kind' holds 'dress'" in wrong.err
     wrong = bench(*start, "--task", "knd=headgear")
     assert wrong.code == 2 and "did you mean 'kind'" in wrong.err
+
+
+def test_words_for_no_label_are_missing_and_the_data_set_is_read_so(world, bench):
+    write_table(world.root / "cups", [(f"{i}.jpg", ("tea", "mug", "n/a", "N/A", "")[i % 5]) for i in range(40)])
+    done = bench("new", "dataset", "cups", "--from", "cups", *ABOUT, "--out", "made")
+    assert done.code == 0, done.err
+    text = (world.root / "made" / "cups.yaml").read_text()
+    assert "# column 'kind': 'N/A' or 'n/a' is taken for `missing`" in text
+    assert text.count("further keys of a task") == 1
+    assert text.index("further keys of a task") < text.index("tasks:")
+    assert spec(world.root / "made", "cups")["tasks"] == {
+        "cups_kind": {"column": "kind", "missing": ["", "N/A", "n/a"]}
+    }
+    made = spec(world.root / "made", "cups_kind")
+    assert (made["labels"], made["chance"]) == (["mug", "tea"], 0.5)
+    valid(bench, tried=True)
+    assert bench("data", "add", "cups", "cups", "--specs", "made").code == 0
+    prepared = bench("data", "prepare", "cups", "--specs", "made", "--size", "16")
+    assert prepared.code == 0, prepared.err
+
+
+@pytest.mark.parametrize("given", [(), ("--task", "kind=headgear")])
+def test_a_word_that_a_task_has_as_its_label_is_one(world, bench, given):
+    labels = [part for label in ("hat", "cap", "none") for part in ("--label", label)]
+    bench("new", "task", "headgear", "--type", "multiclass", *labels, "--out", "made")
+    write_table(world.root / "heads", [(f"{i}.jpg", ("hat", "cap", "none")[i % 3]) for i in range(30)])
+    start = ("new", "dataset", "heads", "--from", "heads", *ABOUT, "--specs", "made", "--out", "made")
+    done = bench(*start, *given)
+    assert done.code == 0, done.err
+    assert spec(world.root / "made", "heads")["tasks"] == {"headgear": {"column": "kind"}}
+    assert "missing`" not in (world.root / "made" / "heads.yaml").read_text()
 
 
 def test_folders_are_read_as_proposed(world, bench):
@@ -231,8 +320,9 @@ def test_parquet_is_read_as_proposed(world, bench):
     assert done.code == 0, done.err
     made = spec(world.root / "made", "pets")
     assert made["layout"] == {"name": "parquet", "image": "image"}
-    assert made["tasks"] == {"pets_label": {"column": "label"}}
-    valid(bench)
+    tags = {"columns": {"blue": "tags.blue", "red": "tags.red"}}
+    assert made["tasks"] == {"pets_label": {"column": "label"}, "pets_tags": tags}
+    valid(bench, tried=True)
 
 
 @pytest.mark.parametrize(

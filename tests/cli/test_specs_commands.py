@@ -277,7 +277,7 @@ def test_validate_problems_as_json(world, bench):
 def test_validate_paths_and_names(bench, targets, count):
     done = bench("validate", *targets, "--no-conformance")
     assert (done.code, done.err) == (0, "")
-    assert done.out == f"{count} specs checked, 0 problems\n"
+    assert done.out == f"{count} spec{'' if count == 1 else 's'} checked, 0 problems\n"
 
 
 def test_validate_a_folder_that_is_in_no_catalog(world, bench):
@@ -288,7 +288,7 @@ def test_validate_a_folder_that_is_in_no_catalog(world, bench):
     done = bench("validate", "mine")
     assert done.code == 2
     assert done.err == f"{folder / 'suite.yaml'}:4:18: includes[1]: suite 'al' is unknown; did you mean 'all'?\n"
-    assert done.out == "2 specs checked, 1 problems\n"
+    assert done.out == "2 specs checked, 1 problem\n"
     assert bench("validate", "mine/net.yaml").code == 0
 
 
@@ -308,8 +308,21 @@ def test_validate_tells_of_unreadable_files_among_those_meant_only(world, bench)
 def test_validate_through_a_link(world, bench):
     (world.root / "link.yaml").symlink_to(world.specs / "tiny.yaml")
     (world.root / "link").symlink_to(world.specs)
-    assert bench("validate", "link.yaml", "--no-conformance").out == "1 specs checked, 0 problems\n"
+    assert bench("validate", "link.yaml", "--no-conformance").out == "1 spec checked, 0 problems\n"
     assert bench("validate", "link", "--no-conformance").out == "5 specs checked, 0 problems\n"
+
+
+def test_validate_through_a_link_of_another_name_that_leads_elsewhere(world, bench):
+    (world.root / "elsewhere").mkdir()
+    (world.root / "links").mkdir()
+    fresh = (world.specs / "tiny_net.yaml").read_text("utf-8").replace("tiny_net", "fresh_net")
+    (world.root / "elsewhere" / "fresh_net.yaml").write_text(fresh, "utf-8")
+    (world.root / "links" / "current").symlink_to("../elsewhere/fresh_net.yaml")
+    (world.root / "links" / "folder").symlink_to("../elsewhere")
+    assert bench("validate", "links/current").out == "1 spec checked, 0 problems\n"
+    done = bench("validate", "links")
+    assert done.code == 2 and "links to folders within it are not followed" in done.err
+    assert bench("validate", "links/folder").out == "1 spec checked, 0 problems\n"
 
 
 @pytest.mark.parametrize("target", ["absent.yaml", "absent/", "absent"])

@@ -162,7 +162,7 @@ def test_what_is_not_stated_and_what_leaks_is_told_with_its_place(pets, bench, o
     done = bench("validate", "specs/pets.yaml")
     assert done.code == 2
     assert said in done.err
-    assert "1 problems" in done.out
+    assert "1 problem\n" in done.out
 
 
 @pytest.mark.usefixtures("untrained")

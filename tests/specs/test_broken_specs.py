@@ -215,7 +215,7 @@ ANY_KIND = [
 
 TASK = [
     case("colour", "unknown type", {"multiclass": "multi_class"}, "4:7: type: 'multi_class' is not allowed; did you mean 'multiclass'"),
-    case("colour", "labels no list", {"[red, green, blue]": "red"}, "5:9: labels: should be a valid array"),
+    case("colour", "labels no list", {"[red, green, blue]": "red"}, "5:9: labels: should be a valid array (found 'red'); write [red]"),
     case("colour", "label no text", {"[red, green, blue]": "[red, 1, true]"},
          "5:15: labels[1]: should be a valid string (found 1)", "5:18: labels[2]: should be a valid string (found True)"),
     case("colour", "label twice", {"[red, green, blue]": "[red, green, red]"}, "5:9: labels: 'red' is given twice"),
@@ -230,6 +230,12 @@ TASK = [
          "6:30: metrics[2]: 'mean_accuracy' scores multilabel tasks"),
     case("colour", "chance above 1", {"0.33": "33"}, "8:9: chance: should be less than or equal to 1 (found 33)"),
     case("colour", "chance below 0", {"0.33": "-0.1"}, "8:9: chance: should be greater than or equal to 0 (found -0.1)"),
+    case("colour", "metrics no list", {"[macro_f1, accuracy]": "macro_f1"}, "6:10: metrics: should be a valid array (found 'macro_f1'); write [macro_f1]"),
+    case("colour", "chance with a comma", {"0.33": "0,33"}, "8:9: chance: should be a valid number (found '0,33'); write 0.33: the decimal sign is a point"),
+    case("colour", "chance as a fraction", {"0.33": "1/3"}, "8:9: chance: should be a valid number (found '1/3'); write the number out: 0.3333"),
+    case("colour", "chance as a fraction of nothing", {"0.33": "1/0"}, "8:9: chance: should be a valid number (found '1/0')"),
+    case("colour", "chance of many digits", {"0.33": "7" * 6000}, "8:9: chance: a whole number of 6000 characters is no value of a spec"),
+    case("colour", "chance of many hexadecimal digits", {"0.33": "0x" + "f" * 5000}, "8:9: chance: a whole number of 5002 characters"),
     case("colour", "chance no number", {"0.33": "third"}, "8:9: chance: should be a valid number (found 'third')"),
     case("colour", "several at once", {"multiclass": "single", "chance: 0.33": "chance: 2", "metrics:": "metric:"},
          "4:7: type: 'single' is not allowed", f"1:1: metrics: {NEEDED}", "6:1: metric: unknown key 'metric'; did you mean 'metrics'?",

@@ -152,7 +152,8 @@ def test_the_same_key_in_two_mappings_is_fine():
         ("null\n", "1:1", "expected a mapping"),
         ("? [a]\n: 1\n", "1:3", "a key must be plain text"),
         ("b: 1\n{a: 1}: 2\n", "2:1", "a key must be plain text"),
-        ("a: " + "9" * 5000 + "\n", "1:4", "not a valid value"),
+        ("a: " + "9" * 5000 + "\n", "1:4", "a whole number of 5000 characters is no value of a spec"),
+        ("a: 0x" + "f" * 5000 + "\n", "1:4", "a whole number of 5002 characters is no value of a spec"),
     ],
 )
 def test_what_is_no_spec_file_is_refused_with_its_place(text, place, words):

@@ -288,7 +288,7 @@ def ids(bench):
         ("tiny_faces", "Tiny tiny_faces", "Another title"),
         ("tiny_faces", "none needed", "another licence"),
         ("tiny_faces", "citation: none", "citation: another"),
-        ("tiny_faces", "https://example.org/", "https://example.com/"),
+        ("tiny_faces", "https://www.w3.org/", "https://www.w3.org/TR/"),
         ("tiny_faces", "domain: faces", "domain: people"),
     ],
 )

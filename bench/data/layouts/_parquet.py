@@ -79,6 +79,34 @@ def label_files(root: Path, options: Options) -> list[Path]:
     return [root / name for name in _files(root, options)]
 
 
+def readable(kind: pa.DataType) -> Literal["images", "values", "lists", "nothing"]:
+    """What a column of this type can be read as: encoded images, one value a row, lists offered label by label."""
+    if _is_binary(kind) or (pa.types.is_struct(kind) and _is_binary(_type_within(kind, "bytes"))):
+        return "images"
+    if _is_list(kind):  # numbers with fractions in lists are boxes, points or features
+        inner = kind.value_type
+        return "lists" if _is_value(inner) and not pa.types.is_floating(inner) else "nothing"
+    return "values" if _is_value(kind) else "nothing"
+
+
+def listed(root: Path, options: Options, column: str) -> list[str]:
+    """The different labels in the lists of a column over all files, sorted.
+
+    Raises `DataError` for damaged files, and for one that does not have such a column.
+    """
+    found: set[str] = set()
+    for name in _files(root, options):
+        file = root / name
+        with _reading(file), pq.ParquetFile(file) as table:
+            schema = table.schema_arrow
+            if column not in schema.names or readable(schema.field(column).type) != "lists":
+                raise DataError(f"{file}: the column '{column}' holds no lists, as it does in other files")
+            lists = table.read(columns=[column])[column].combine_chunks()
+        opened = _File(file, name, schema, _features(file, schema), pa.table({}), len(lists), "encoded")
+        found |= set(opened._plain(pc.list_flatten(lists), column).to_pylist())
+    return sorted(found - {""})
+
+
 def read_rows(root: Path, options: Options, columns: Sequence[str], folder: str | None = None) -> Reading:
     """Rows by file and place in it; `folder` is where paths of image files start from, None where there are none.
 
@@ -381,6 +409,13 @@ def _is_binary(kind: pa.DataType | None) -> bool:
 
 def _is_text(kind: pa.DataType | None) -> bool:
     return kind is not None and bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_value(kind: pa.DataType) -> bool:
+    """Whether `_File._plain` gives such values as text."""
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    known = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
+    return _is_text(inner) or any(is_it(inner) for is_it in known)
 
 
 def _is_list(kind: pa.DataType) -> bool:
