@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -74,7 +75,8 @@ def check(
     if reported.suite != suite:
         raise UsageError(
             f"{document.file} is about suite '{reported.suite}', not '{suite}'",
-            hint=f"`bench check {reported.suite} --file {document.file}`, or name the report of '{suite}'",
+            hint=f"`bench check {reported.suite} --file {shlex.quote(str(document.file))}`, or name the report of "
+            f"'{suite}'",
         )
     planned = partial(_planned, catalog, reported)
     plans = planned(store)
