@@ -168,10 +168,6 @@ def _even_weights(count: int, kind: np.dtype[np.floating], resamples: int, seed:
     return np.concatenate(_by_stream(part, resamples, seed))
 
 
-forget_weights = _even_weights.cache_clear
-"""Draw anew; weights are the same again, and their memory is free."""
-
-
 def _different_rows(table: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     """The different rows of a table, and how often each is there."""
     whole = np.ascontiguousarray(table).view(f"V{table.dtype.itemsize * table.shape[1]}").reshape(-1)

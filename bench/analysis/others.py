@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from bench.runs.archive import Archive
+from bench.runs.plan import SuitePlan
 from bench.specs.fingerprint import fingerprint
 from bench.specs.run import RunPart, RunSpec
 
@@ -31,6 +33,17 @@ class Others:
         if not contradicted:
             return self
         return replace(self, refused=self.refused | {"not what their predictions say": contradicted})
+
+
+def others_of(plan: SuitePlan, archive: Archive) -> Others:
+    """What no table of a plan may hold. Negative controls, which belong to no leaderboard, are not counted."""
+    whole = plan.whole
+    ranked = [run.spec.id for run in whole.runs if run.method not in whole.controls]
+    return Others(
+        differing(archive.others.get(plan.name, []), (run.spec for run in whole.everything)),
+        dict(Counter(archive.unreadable[run_id].reason for run_id in ranked if run_id in archive.unreadable)),
+        tuple(sorted(run_id for run_id in ranked if run_id in archive.unproven)),
+    )
 
 
 def differing(runs: Iterable[RunSpec], planned: Iterable[RunSpec]) -> dict[str, int]:

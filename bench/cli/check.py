@@ -117,7 +117,7 @@ def _planned(catalog: Catalog, reported: Reported, store: RecordStore) -> tuple[
     if plans[0].seeds != reported.seeds:
         raise UsageError(
             f"the report has seeds {reported.seeds}, and a plan of as many has {plans[0].seeds}",
-            hint="freeze anew: `bench report freeze SUITE --update`",
+            hint=f"freeze anew: `bench report freeze {reported.suite} --update`",
         )
     return plans
 
@@ -147,7 +147,7 @@ def _tell(found: Comparison, format: Format) -> None:
 
 def _leave(found: Comparison, document: Document, junit: Path | None, comment: Path | None) -> None:
     """Files for others, and what a GitHub workflow shows."""
-    from bench.reports.files import write_whole
+    from bench.files import write_whole
     from bench.reports.reported import comparison_table, junit_xml, log_lines
     from bench.reports.table import to_markdown
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -133,11 +132,10 @@ def _curves(suite: str, plans: tuple[SuitePlan, ...], wanted: list[tuple[str, st
 
 def _draw(one: Curve, file: Path) -> None:
     """Write the picture; it appears whole or not at all."""
+    from bench.files import write_whole
     from bench.reports.curve import picture
 
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(picture(one, file.suffix.lower()))
-    os.replace(temporary, file)
+    write_whole(file, picture(one, file.suffix.lower()))
     errors().print(f"written: {escape(str(file))}", highlight=False, soft_wrap=True)
 
 

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -345,7 +346,7 @@ def _proposed(
     source: Path | None, layout: str | None, image: str | None, split: str | None, group: str | None
 ) -> tuple[Proposal, Path | None]:
     """What the files suggest, or where there are none to look at, a layout with its usual names."""
-    from bench.data.proposal import Proposal, ProposedTask, propose
+    from bench.data.proposal import propose, usual
 
     if source is not None:
         root, found = propose(source, image=image, split=split, group=group)
@@ -356,23 +357,7 @@ def _proposed(
         return found, root.resolve()
     if layout is None:
         layout = _asked(None, "--from or --layout", "Layout (csv, image_folder, parquet, hub)")
-    official = {"official": {"train": "train", "val": "validation", "test": "test"}}
-    column = "class" if layout == "image_folder" else "label"
-    usual: dict[str, dict[str, Any]] = {
-        "csv": {"file": "labels.csv", "images": "images", "image": image or "file", "split": split or "split"},
-        "image_folder": {"levels": ["split", "class"]},
-        "parquet": {"image": image or "image"} | ({"split": split} if split else {}),
-        "hub": {"image": image or "image"} | ({"split": split} if split else {}),
-    }
-    if layout not in usual:
-        raise UsageError(f"there is no layout '{layout}'{did_you_mean(layout, usual)}", hint="--layout")
-    options = usual[layout]
-    if group is not None:
-        options["group"] = group
-    task = ProposedTask(column, ("first", "second"), column=column)
-    return Proposal(
-        layout, options, official, (task,), ("made without a look at files: mend columns and labels",)
-    ), None
+    return usual(layout, image=image, split=split, group=group), None
 
 
 def _tasks(
@@ -400,9 +385,9 @@ def _tasks(
             spec, told = same[0]
             chosen.append(replace(told, name=spec.name))
             continue
-        name = snake_case(f"{dataset}_{task.name}")
-        while name in new:
-            name = f"{name[:62]}_2"
+        wished = snake_case(f"{dataset}_{task.name}")
+        numbered = (f"{wished[:60]}_{number}" for number in count(2))
+        name = next(name for name in chain([wished], numbered) if name not in (dataset, *new))
         title = f"{task.name} of {dataset.replace('_', ' ')}"[:120]
         new[name] = _task_text(name, title, task.type, task.labels, DEFAULT_METRICS[task.type])
         chosen.append(replace(task, name=name))
@@ -439,19 +424,18 @@ def _bound(task: ProposedTask, spec: TaskSpec) -> ProposedTask:
 
 def _write_custom(catalog: Catalog, name: str, about: Mapping[str, str], out: Path) -> None:
     """A package: specs, a layout module, its test, and the entry points that bench finds them by."""
-    from bench.data.proposal import ProposedTask
+    from bench.data.proposal import USUAL_SPLITS, ProposedTask
     from bench.data.readers import LAYOUTS
     from bench.specs.components import part_names
 
     if name in part_names(LAYOUTS):
         raise UsageError(f"there is a layout '{name}' already", hint="give the data set another name")
     package, task, labels = f"{name}_for_bench", f"{name}_label"[:64], ("first", "second")
-    official = {"official": {"train": "train", "val": "validation", "test": "test"}}
     title = about["title"]
 
     def spec(layout: str, options: Mapping[str, Any]) -> str:
         tasks = [ProposedTask(task, labels, column="label")]
-        more = {"tasks": tasks, "splits": official, "notes": ()}
+        more = {"tasks": tasks, "splits": {"official": USUAL_SPLITS}, "notes": ()}
         return rendered("dataset.yaml", name=name, layout=layout, options=options, **more, **about)
 
     folder = out / package

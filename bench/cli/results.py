@@ -29,7 +29,7 @@ from bench.cli.options import (
     print_text,
     results_of,
 )
-from bench.errors import NothingMeasured, RecordError, UnknownName, UsageError
+from bench.errors import NothingMeasured, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -417,26 +417,17 @@ def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], O
     And what no table may hold: these, and records of its suite that differ in anything but the seed from all its runs.
     Negative controls, which belong to no leaderboard, are not counted.
     """
-    from bench.analysis.others import Others, differing
-    from bench.runs.controls import control_methods
+    from bench.analysis.others import others_of
+    from bench.runs.archive import read_archive
 
-    found: dict[str, Record] = {}
-    refused: dict[str, int] = {}
-    planned = {run.spec.but_for_seed: run.spec for run in one.whole.everything}
-    for run in one.whole.runs:
-        try:
-            record = store.find(run.spec)
-        except RecordError as error:
-            errors().print(f"[yellow]left out:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
-            refused[error.reason] = refused.get(error.reason, 0) + 1
-            continue
-        if record is not None:
-            found[record.id] = record
-    controls = {control.name for method in one.suite.methods for control in control_methods(method)}
-    mine = (r.run for r in store.records(one.provenance) if r.suite == one.name and r.run.method not in controls)
-    apart = [run for run in mine if run.but_for_seed not in planned]
-    unproven = tuple(sorted(run_id for run_id, record in found.items() if store.lacks_predictions(record)))
-    return found, Others(differing(apart, planned.values()), refused, unproven)
+    whole = one.whole
+    archive = read_archive(store, [whole])
+    ids = dict.fromkeys(run.spec.id for run in whole.runs)
+    for run_id in ids:
+        if run_id in archive.unreadable:
+            message = archive.unreadable[run_id].message
+            errors().print(f"[yellow]left out:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    return {run_id: archive.records[run_id] for run_id in ids if run_id in archive.records}, others_of(one, archive)
 
 
 def _measured(

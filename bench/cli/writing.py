@@ -60,7 +60,10 @@ def write_new(files: Mapping[Path, str]) -> None:
     except OSError as error:
         for file in written:
             file.unlink(missing_ok=True)
-        raise UsageError(f"{error.filename or files} cannot be written: {error.strerror}", hint="--out DIR") from error
+        raise UsageError(
+            f"{error.filename or files} cannot be written: {error.strerror}",
+            hint="give a folder that can be written to by --out",
+        ) from error
 
 
 def check_new(catalog: Catalog, files: Mapping[Path, str]) -> None:

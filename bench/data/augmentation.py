@@ -39,9 +39,6 @@ class Changes:
         """The changes of some of the images."""
         return Changes(**{f.name: getattr(self, f.name)[which] for f in fields(Changes)})
 
-    def to(self, device: torch.device) -> Changes:
-        return Changes(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(Changes)})
-
 
 def draw_changes(augmentation: Augmentation, count: int, size: int, rng: np.random.Generator) -> Changes:
     """Draw the changes of `count` images of `size` pixels a side."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from bench.errors import UsageError, is_infrastructure
+from bench.files import write_whole
 from bench.specs.dataset import DatasetSpec
 
 APPLICATION = "mtl-bench"
@@ -90,6 +91,4 @@ def forget_copy(name: str) -> None:
 def _write(copies: dict[str, Path]) -> None:
     file = configuration_file()
     make_folder(file.parent)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({name: str(path) for name, path in sorted(copies.items())}, indent=1), "utf-8")
-    os.replace(temporary, file)
+    write_whole(file, json.dumps({name: str(path) for name, path in sorted(copies.items())}, indent=1))

@@ -41,6 +41,7 @@ from bench.data.store import (
     write_store,
 )
 from bench.errors import DataError
+from bench.files import write_whole
 from bench.specs.components import part_fingerprint
 from bench.specs.dataset import SPLITS, DatasetSpec
 from bench.specs.fingerprint import fingerprint
@@ -279,7 +280,7 @@ class _Journal:
             with images.open("rb+") as stream:
                 os.fsync(stream.fileno())
             content = {name: getattr(self, name) for name in ("identity", "done", "refused", "tiny", "sizes")}
-            _write_json(self.file, content)
+            write_whole(self.file, json.dumps(content))
             self._written = time.monotonic()
 
     def _read(self) -> dict[str, Any]:
@@ -377,9 +378,3 @@ def _state_of(file: Path) -> str:
 
 def _shape(count: int, size: int) -> tuple[int, int, int, int]:
     return (count, size, size, 3)
-
-
-def _write_json(file: Path, content: object) -> None:
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(temporary, file)

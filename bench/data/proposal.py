@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from bench.data.layouts import _parquet, image_folder, parquet
 from bench.data.layouts import csv as tables
 from bench.data.layouts._files import inside, listing
-from bench.errors import DataError
+from bench.errors import DataError, UsageError, did_you_mean
 from bench.specs.dataset import SplitName
 
 SPLIT_WORDS: dict[str, SplitName] = {
@@ -42,6 +42,7 @@ IMAGE_WORDS = (
 )
 SEPARATORS = {";": True, "|": True, ", ": False, ",": False, " ": False}
 """What may stand between labels, and whether it hardly ever stands within one."""
+USUAL_SPLITS: dict[str, SplitName] = {"train": "train", "val": "validation", "test": "test"}
 PRESENT_CODES = {"1": True, "0": False, "yes": True, "no": False, "true": True, "false": False, "-1": False}
 MISSING_WORDS = ("n/a", "na", "null", "none", "nan", "-", "?", "unknown")
 MOST_CLASSES = 200
@@ -130,6 +131,26 @@ def propose(
     if any(path.glob("**/*.parquet")):
         return path, _from_parquet(path, given)
     return path, _from_folders(path)
+
+
+def usual(layout: str, *, image: str | None = None, split: str | None = None, group: str | None = None) -> Proposal:
+    """A layout with its usual names, where there are no files to look at. Raises `UsageError` for one without such."""
+    column = "class" if layout == "image_folder" else "label"
+    by_layout: dict[str, dict[str, Any]] = {
+        "csv": {"file": "labels.csv", "images": "images", "image": image or "file", "split": split or "split"},
+        "image_folder": {"levels": ["split", "class"]},
+        "parquet": {"image": image or "image"} | ({"split": split} if split else {}),
+        "hub": {"image": image or "image"} | ({"split": split} if split else {}),
+    }
+    if layout not in by_layout:
+        raise UsageError(
+            f"there is no layout '{layout}'{did_you_mean(layout, by_layout)}",
+            hint=f"give --layout {', '.join(by_layout)} or custom",
+        )
+    options = by_layout[layout] | ({} if group is None else {"group": group})
+    task = ProposedTask(column, ("first", "second"), column=column)
+    note = "made without a look at files: mend columns and labels"
+    return Proposal(layout, options, {"official": USUAL_SPLITS}, (task,), (note,))
 
 
 def _main(names: Sequence[str]) -> str:
@@ -252,13 +273,20 @@ def _header(file: Path, delimiter: str) -> list[str]:
         return next(csv.reader(stream, delimiter=delimiter), [])
 
 
+def _no_column(look: _Look, column: str) -> DataError:
+    return DataError(
+        f"there is no column '{column}'{did_you_mean(column, look.columns)}",
+        hint=f"name one of {', '.join(look.columns)}",
+    )
+
+
 def _find_images(look: _Look, given: str | None) -> None:
     """The column of image paths, the folder that they start from, and the ending that they lack."""
     order = sorted(look.columns, key=lambda name: name.lower() not in IMAGE_WORDS)
     candidates = [given] if given is not None else order
     for column in candidates:
         if column not in look.columns:
-            raise DataError(f"there is no column '{column}'; there is {', '.join(look.columns)}")
+            raise _no_column(look, column)
         first = next((value for value in look.columns[column] if value), "")
         for folder in (".", *_folders(look.root)):
             for ending in ("", *image_folder.IMAGES):
@@ -290,13 +318,16 @@ def _find_split(look: _Look, given: str | None) -> None:
             return
     if given is not None:
         seen = sorted(set(look.columns.get(given, ())))[:6]
-        raise DataError(f"the column '{given}' does not name splits (it holds: {', '.join(seen) or 'nothing'})")
+        raise DataError(
+            f"the column '{given}' does not name splits (it holds: {', '.join(seen) or 'nothing'})",
+            hint=f"leave --split out, or call splits as one of {', '.join(SPLIT_WORDS)}",
+        )
 
 
 def _find_group(look: _Look, given: str | None) -> None:
     for column in [given] if given is not None else look.rest:
         if column not in look.columns:
-            raise DataError(f"there is no column '{column}'; there is {', '.join(look.columns)}")
+            raise _no_column(look, column)
         values = look.columns[column]
         words = re.split(r"[^a-z]+", column.lower())
         if given is not None or (any(w in GROUP_WORDS for w in words) and 1 < len(set(values)) < len(values)):

@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.data.labels import LabelTable, from_arrow, to_arrow
 from bench.errors import DataError
+from bench.files import write_whole
 from bench.specs.dataset import SPLITS
 from bench.specs.fingerprint import fingerprint
 from bench.specs.streams import uniform_of
@@ -247,10 +248,7 @@ def write_audit(folder: Path, name: str, audit: Audit) -> None:
     """Keep what the audit of the suite (or data set) `name` found. The fingerprint stays: the data are the same."""
     manifest = read_manifest(folder)
     manifest = manifest.model_copy(update={"audits": manifest.audits | {name: audit}})
-    temporary = folder / f"{MANIFEST}.{os.getpid()}.tmp"
-    temporary.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-    _flush(temporary)
-    os.replace(temporary, folder / MANIFEST)
+    write_whole(folder / MANIFEST, manifest.model_dump_json(indent=1), durable=True)
 
 
 def _refused(folder: Path, reason: str) -> DataError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from bench.data.copies import configuration_file
 from bench.errors import UsageError
+from bench.files import write_whole
 from bench.specs.dataset import DatasetSpec, Fetch
 
 
@@ -20,11 +20,7 @@ def are_accepted(dataset: DatasetSpec, fetch: Fetch) -> bool:
 def accept(dataset: DatasetSpec, fetch: Fetch) -> None:
     """Remember that the user accepts the terms as they stand in the spec."""
     content = _accepted() | {dataset.copy_name: _digest(dataset, fetch)}
-    file = _file()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
-    os.replace(temporary, file)
+    write_whole(_file(), json.dumps(content, indent=1, sort_keys=True))
 
 
 def _file() -> Path:

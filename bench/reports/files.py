@@ -1,10 +1,11 @@
-"""Files of text that appear whole or not at all, and those that a suite's run leaves under `results/leaderboards`."""
+"""The files that a suite's run leaves under `results/leaderboards`."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from bench.files import write_whole
 
 
 def leave(results: Path, suite: str, provenance: str, contents: Mapping[str, str]) -> list[Path]:
@@ -13,7 +14,6 @@ def leave(results: Path, suite: str, provenance: str, contents: Mapping[str, str
     The names of stand-in and cut-down numbers say so.
     """
     folder = results / "leaderboards"
-    folder.mkdir(parents=True, exist_ok=True)
     name = suite.replace("/", "_")  # points of a suite's axes name tasks of data sets
     stem = name if provenance == "real" else f"{name}.{provenance}"
     files = []
@@ -22,10 +22,3 @@ def leave(results: Path, suite: str, provenance: str, contents: Mapping[str, str
         write_whole(file, text)
         files.append(file)
     return files
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a text beside its place, and put it there in one go."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, file)

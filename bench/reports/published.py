@@ -67,7 +67,8 @@ def published_table(board: Standings, published: Sequence[Published]) -> Table |
         for one, result, _ in shown
     )  # fmt: skip
     return Table(
-        title=f"Published{' of the real data sets of these names' if board.standin else ''} ({board.suite})",
+        title=f"Published results{', of real data sets, which the stand-ins are not' if board.standin else ''} "
+        f"({board.suite})",
         headers=headers,
         rows=rows,
         notes=(

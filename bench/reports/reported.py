@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from bench.analysis.regression import ALPHA, STATUSES, Comparison, Finding, Status
+from bench.files import write_whole
 from bench.reports.annotations import Level, annotation
-from bench.reports.files import write_whole
 from bench.reports.table import Table, number, one_line, warning_of
 from bench.specs.document import Document
 from bench.specs.reported import Reported

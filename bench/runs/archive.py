@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,8 +48,8 @@ def recorded_suites(store: RecordStore, provenances: Sequence[Provenance] = ("re
     return found
 
 
-def read_archive(store: RecordStore, plans: Sequence[SuitePlan], *, curves: int) -> Archive:
-    """All records of the plans' provenances. Training curves are kept of seeds below `curves`.
+def read_archive(store: RecordStore, plans: Sequence[SuitePlan], *, curves: float = math.inf) -> Archive:
+    """All records of the plans' provenances. Training curves are kept of seeds below `curves`, by default of all.
 
     What equal parts of many records say is held once: the run as the plan has it, and the environment.
     """

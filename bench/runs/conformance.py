@@ -41,6 +41,8 @@ IMAGES = 48
 IN_GROUP = 4
 STEPS = 4
 TIMEOUT = 300
+COPY, STANDIN = "a made-up copy", "a stand-in"
+"""What a trial is made on."""
 PLACEHOLDERS = ("example.org", "example.com", "example.net")
 """Hosts that are nobody's (RFC 2606)."""
 
@@ -95,9 +97,6 @@ def try_suite(catalog: Catalog, suite: SuiteSpec) -> Trial:
         scores, failures = world.run(catalog)
     by = next(iter(ways.values()))
     return Trial("suite", suite.name, by, "", scores, tuple(document.problem((), told) for told in failures))
-
-
-COPY, STANDIN = "a made-up copy", "a stand-in"
 
 
 def _stated(dataset: DatasetSpec, document: Document) -> list[Problem]:

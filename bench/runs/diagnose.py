@@ -9,7 +9,6 @@ looked at starts anew the next time.
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bench.data.batches import SourceData
 from bench.data.store import Store
 from bench.errors import Diverged, Interrupted, RecordError, UnknownName, UsageError
+from bench.files import write_whole
 from bench.runs.check import checked_suite
 from bench.runs.environment import environment
 from bench.runs.execute import check_machine, prepare_data
@@ -144,7 +144,7 @@ def diagnose(
                 yield Diagnosed(work, run, None, failure=str(error))
                 continue
             made = _diagnosis(work, run, steps, probe, outcome, store)
-            _write(diagnosis_file(store, run.spec), made.model_dump_json(indent=1))
+            write_whole(diagnosis_file(store, run.spec), made.model_dump_json(indent=1), durable=True)
             yield Diagnosed(work, run, made)
 
 
@@ -322,13 +322,3 @@ def _stopped() -> Interrupted:
         "stopped on request; finished diagnoses are kept, the run that was looked at starts anew",
         hint="the same command goes on",
     )
-
-
-def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, file)

@@ -110,7 +110,7 @@ def _network(run: RunSpec) -> Hashable:
 
 
 def _training(run: RunSpec) -> Hashable:
-    return _network(run), run.method, sum(source.batch for source in run.sources)
+    return _network(run), run.method, run.batch
 
 
 def _whole(run: RunSpec) -> Hashable:

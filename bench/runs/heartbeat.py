@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.files import write_whole
 
 SECONDS_BETWEEN = 1.0
 
@@ -41,14 +42,7 @@ class Heartbeat:
             return
         since, first = self._began
         rate = (step - first) / (now - since) if now > since else 0.0
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.file.with_suffix(".tmp")
-        try:
-            temporary.write_text(json.dumps({"step": step, "steps": steps, "rate": rate}), encoding="utf-8")
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        os.replace(temporary, self.file)
+        write_whole(self.file, json.dumps({"step": step, "steps": steps, "rate": rate}))
         self._written = now
 
 

@@ -148,7 +148,10 @@ class Processes:
         how = worker.how_it_ended()
         self._workers.remove(worker)
         if not worker.was_ready:
-            raise InfrastructureError(f"a worker process {how} before it was ready for any run")
+            raise InfrastructureError(
+                f"a worker process {how} before it was ready for any run",
+                hint="what it said stands above; `--jobs 1` runs in this process alone",
+            )
         self._workers.append(_Process(worker.share))
         if worker.job is not None:
             agenda.lost(worker.job, how)

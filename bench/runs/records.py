@@ -274,7 +274,11 @@ def read_record(folder: Path) -> Record:
             f"{file} says it is run {record.id!r}, but describes run {described!r}: it was altered", reason="altered"
         )
     if record.id != folder.name:
-        raise RecordError(f"{file} is of run {record.id!r}: a copy, or moved", reason="in the folder of another run")
+        raise RecordError(
+            f"{file} is of run {record.id!r}: a copy, or moved",
+            reason="in the folder of another run",
+            hint=f"remove the folder, or call it {record.id}",
+        )
     return record
 
 

@@ -7,27 +7,22 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic_core import to_jsonable_python
 
+from bench.files import write_whole
 from bench.runs.records import Record
 from bench.specs.fingerprint import fingerprint
 
 FOLDER = "verified"
 
 
-def leave_repeated(results: Path, suite: str, records: Iterable[Record]) -> Path:
+def leave_repeated(results: Path, suite: str, records: Iterable[Record]) -> None:
     """Keep what these runs gave; those of the same suite that were repeated earlier are forgotten."""
     done = {record.id: _scores(record) for record in records if record.status == "done"}
-    file = results / FOLDER / f"{suite}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(done, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(temporary, file)
-    return file
+    write_whole(results / FOLDER / f"{suite}.json", json.dumps(done, indent=1, sort_keys=True) + "\n")
 
 
 def repeated(results: Path, records: Mapping[str, Record]) -> frozenset[str]:

@@ -23,6 +23,7 @@ from bench.runs.processes import Came, Message, Raised, Ready, Started, Stepped,
 GRACE_SECONDS = 60.0
 """How long a worker without a master may take to save what it has."""
 _SECONDS_BETWEEN_STEPS = 0.2
+_REPORT = "please report this with the lines above; finished runs are kept"
 
 
 class _Pipe:
@@ -80,7 +81,7 @@ def main() -> None:
     except BenchError as error:
         pipe.say(Raised(error))
     except Exception:
-        pipe.say(Raised(BenchError(f"a worker failed:\n{traceback.format_exc()}")))
+        pipe.say(Raised(BenchError(f"a worker failed:\n{traceback.format_exc()}", hint=_REPORT)))
 
 
 if __name__ == "__main__":

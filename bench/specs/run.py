@@ -149,9 +149,14 @@ class RunSpec(BaseModel):
         return "standin" if any(source.standin for source in self.sources) else "real"
 
     @property
+    def batch(self) -> int:
+        """Images of a step, over all data sets."""
+        return sum(source.batch for source in self.sources)
+
+    @property
     def images_seen(self) -> int:
         """Training images that pass through the network, repeats counted."""
-        return self.recipe.steps * sum(source.batch for source in self.sources)
+        return self.recipe.steps * self.batch
 
     def task(self, name: str) -> RunTask:
         return next(task for task in self.tasks if task.name == name)

@@ -109,7 +109,6 @@ def train(
     memory, each batch is divided, which `warn` is told. Raises `Diverged` when a loss or a prediction is not finite,
     `MemoryError` when memory does not hold a single image.
     """
-    images = sum(source.batch for source in run.sources)
 
     def attempt(pieces: int) -> Outcome:
         accelerator = make_accelerator(run.recipe.precision)
@@ -122,7 +121,7 @@ def train(
     def divided(pieces: int) -> None:
         gc.collect()  # what the failed attempt left in circles of references
         warn(
-            f"memory of the device did not hold a batch of {images} images: it is divided into {pieces} pieces; "
+            f"memory of the device did not hold a batch of {run.batch} images: it is divided into {pieces} pieces; "
             "losses are those of the whole batch, statistics of batch normalisation those of a piece"
         )
 
@@ -131,7 +130,7 @@ def train(
             return attempt(1)
         except torch.OutOfMemoryError as error:  # others wait for this process, and could not hear of a division
             raise MemoryError(f"a device ran out of memory: {error}; use more processes or a smaller batch") from error
-    return in_pieces(attempt, images, divided)
+    return in_pieces(attempt, run.batch, divided)
 
 
 def make_accelerator(precision: str) -> Accelerator:
@@ -170,9 +169,8 @@ class _Training:
         self.processes = _sharing(run, accelerator, probe)
         self.state = State()
         self.tasks = {task.name: task for task in run.tasks}
-        self.batch = sum(source.batch for source in run.sources)
         network = build_network(run.backbone, {task.name: len(task.labels) for task in run.tasks}, run.seed)
-        refuse_lone_images(network, self.batch, pieces)
+        refuse_lone_images(network, run.batch, pieces)
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
         self.normalisation: Normalisation = normalisation_of(network.backbone)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -281,7 +279,7 @@ class _Training:
         with self.accelerator.autocast():
             response = respond(self.network, images, self.pieces)
         precise = {task: logits.float() for task, logits in response.logits.items()}
-        logits = self.processes.joined_logits(precise, self.batch)
+        logits = self.processes.joined_logits(precise, self.run.batch)
         return response.features, self.objective(logits, targets)
 
     def _backward(self, losses: Losses, step: int, features: Tensor) -> None:
@@ -384,10 +382,9 @@ class _Training:
 def _sharing(run: RunSpec, accelerator: Accelerator, probe: Probe | None) -> Processes:
     """The processes that share a run. Raises `UsageError` where they cannot."""
     processes = Processes.of(accelerator)
-    batch = sum(source.batch for source in run.sources)
-    if batch < processes.count:
+    if run.batch < processes.count:
         raise UsageError(
-            f"a step of {batch} images cannot be shared by {processes.count} processes",
+            f"a step of {run.batch} images cannot be shared by {processes.count} processes",
             hint="start fewer processes, or choose a budget with a larger batch",
         )
     if probe is not None and processes.count > 1:

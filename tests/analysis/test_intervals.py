@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_numbers_with_any_number_of_threads(count, 
     counts, number = F1.counts(*sample(count, labels=8)), np.arange(count)
     first = interval(counts, number, F1.value, resamples=500, seed=1)
     monkeypatch.setattr(intervals, "cores", lambda: 1)
-    intervals.forget_weights()
+    intervals._even_weights.cache_clear()
     assert interval(counts, number, F1.value, resamples=500, seed=1) == first
     assert interval(counts, number, F1.value, resamples=500, seed=2) != first
 

@@ -179,6 +179,17 @@ def garments(world):
     return root
 
 
+def test_tasks_of_a_long_name_get_names_of_their_own(world, bench):
+    folder = world.root / "pictures"
+    folder.mkdir()
+    rows = ["file,one,two,three", *(f"{i}.jpg,{'ab'[i % 2]},{'cd'[i % 2]},{'ef'[i % 2]}" for i in range(8))]
+    (folder / "labels.csv").write_text("\n".join([*rows, ""]), "utf-8")
+    name = "x" * 64
+    done = bench("new", "dataset", name, "--from", "pictures", *ABOUT, "--out", "made")
+    assert done.code == 0, done.err
+    assert list(spec(world.root / "made", name)["tasks"]) == [f"{'x' * 60}_{number}" for number in (2, 3, 4)]
+
+
 @pytest.mark.usefixtures("garments")
 def test_a_table_is_read_as_proposed(world, bench):
     done = bench("new", "dataset", "garments", "--from", "garments", *ABOUT, "--out", "made")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,7 +9,7 @@ from urllib.parse import quote
 
 from bench.analysis.controls import ControlReport, controls
 from bench.analysis.curves import Curve, curves
-from bench.analysis.others import Others, differing
+from bench.analysis.others import Others, others_of
 from bench.analysis.ranking import Ranking, ranking
 from bench.analysis.rescoring import SuiteRescored, borne_out, evidence, rescore
 from bench.analysis.standings import Row, Standings, standings
@@ -140,7 +139,7 @@ def gather(
     for one in plans:
         records = {run.spec.id: archive.records[run.spec.id] for run in one.runs if run.spec.id in archive.records}
         if any(record.status == "done" for record in records.values()):
-            suites.append(_suite(one, records, _left_out(one, archive), read, repeated))
+            suites.append(_suite(one, records, others_of(one, archive), read, repeated))
     lines = [
         line
         for name in dict.fromkeys(one.plan.suite.name for one in suites)
@@ -171,16 +170,6 @@ def _suite(
         controls=controls(one, kept) if measured else None,
         rescored=again,
         repeated=again_done,
-    )
-
-
-def _left_out(one: SuitePlan, archive: Archive) -> Others:
-    """What no table of the plan may hold. Negative controls, which belong to no leaderboard, are not counted."""
-    ranked = [run.spec.id for run in one.runs if run.method not in one.controls]
-    return Others(
-        differing(archive.others.get(one.name, []), (run.spec for run in one.everything)),
-        dict(Counter(archive.unreadable[run_id].reason for run_id in ranked if run_id in archive.unreadable)),
-        tuple(sorted(run_id for run_id in ranked if run_id in archive.unproven)),
     )
 
 

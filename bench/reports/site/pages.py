@@ -31,7 +31,6 @@ from bench.runs.plan import Cell
 from bench.runs.records import RecordStore
 
 STATIC = ("style.css", "theme.js", "table.js")
-_PUBLISHED_OF_STANDINS = "Published results on the real data sets, which the stand-ins above are not"
 Progress = Callable[[int, int], None]
 """Called with (pages written, pages in all)."""
 
@@ -118,8 +117,6 @@ class _Site:
         published = self._content.published
         tables = {"leaderboard": leaderboard_records(suite.board, published=published), "methods": methods}
         apart = published_table(suite.board, published)
-        if apart is not None:
-            apart = replace(apart, title=_PUBLISHED_OF_STANDINS if suite.board.standin else "Published results")
         self._tables(suite, tables | ({"published": apart} if apart else {}))
         self._figures(suite.place, figures)
         self._page(
