@@ -11,6 +11,7 @@ from bench.runs.tuning import Settings, space_of, tuned_method, tuned_optimizer
 from bench.specs.backbone import BackboneSpec
 from bench.specs.budget import Choice, Tuning
 from bench.specs.components import part_fingerprint
+from bench.specs.fingerprint import canonical
 from bench.specs.method import MethodSpec
 from bench.specs.references import ResolvedSuite
 from bench.specs.run import (
@@ -74,6 +75,8 @@ class Assembly:
         self._tasks = {name: run_task(task) for name, task in suite.tasks.items()}
         self._backbones = {backbone.name: run_backbone(backbone) for backbone in suite.backbones}
         self._methods = {m.name: _described(m, (controls or {}).get(m.name)) for m in suite.methods}
+        self._untuned: dict[Slot, RunSpec] = {}
+        self._taught: dict[tuple[Slot, int, str], RunTeacher] = {}
         self._codes = {m: part_fingerprint(METRICS, m) for task in suite.tasks.values() for m in task.metrics}
 
     @property
@@ -100,6 +103,15 @@ class Assembly:
         self, slot: Slot, seed: int, settings: Settings = UNTUNED, twins: Mapping[Slot, Settings] | None = None
     ) -> RunSpec:
         """The run of a slot with a seed, wholly described; `settings` and those of `twins` replace what specs say."""
+        if settings or self._methods[slot.method].control is not None:  # seeds may differ in more than their number
+            return self._spec(slot, seed, settings, twins or {})
+        if slot not in self._untuned:
+            self._untuned[slot] = self._spec(slot, seed, settings, twins or {})
+        found = self._untuned[slot]
+        teachers = self._teachers(slot, seed, twins or {}) if found.teachers else ()
+        return found.seeded(seed, teachers)
+
+    def _spec(self, slot: Slot, seed: int, settings: Settings, twins: Mapping[Slot, Settings]) -> RunSpec:
         method = self._methods[slot.method]
         if settings:
             method = _described(tuned_method(method.spec, settings), method.control)
@@ -116,7 +128,7 @@ class Assembly:
             labels=labels,
             terms=terms,
             balancer=method.balancer,
-            teachers=self._teachers(slot, seed, twins or {}),
+            teachers=self._teachers(slot, seed, twins),
             backbone=self._backbones[slot.backbone],
             recipe=self.recipe.model_copy(update={"optimizer": tuned_optimizer(self.recipe.optimizer, settings)}),
             sources=self._sources(slot),
@@ -138,9 +150,15 @@ class Assembly:
     def _teachers(self, slot: Slot, seed: int, twins: Mapping[Slot, Settings]) -> tuple[RunTeacher, ...]:
         """The twins of the same seed."""
         return tuple(
-            RunTeacher(dataset=dataset, task=task, id=self.spec(twin, seed, twins.get(twin, UNTUNED)).id)
+            self._teacher(dataset, task, twin, seed, twins.get(twin, UNTUNED))
             for (dataset, task), twin in self.teacher_slots(slot).items()
         )
+
+    def _teacher(self, dataset: str, task: str, twin: Slot, seed: int, settings: Settings) -> RunTeacher:
+        key = (twin, seed, canonical(settings))
+        if key not in self._taught:
+            self._taught[key] = RunTeacher(dataset=dataset, task=task, id=self.spec(twin, seed, settings).id)
+        return self._taught[key]
 
 
 def slots_of(suite: ResolvedSuite) -> tuple[Slot, ...]:

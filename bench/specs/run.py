@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from bench.specs.backbone import Option, Weights
 from bench.specs.budget import Augmentation, Optimizer, Schedule
-from bench.specs.fingerprint import FINGERPRINT_VERSION, fingerprint
+from bench.specs.fingerprint import FINGERPRINT_VERSION, canonical, fingerprint_of
 from bench.specs.method import MethodType
 from bench.specs.model import Frozen, Share
 from bench.specs.task import TaskType
 
 Provenance = Literal["real", "standin", "limited"]
+Copied = TypeVar("Copied", bound=BaseModel)
 
 
-class RunTask(Frozen):
+class _Part(Frozen):
+    """What descriptions of runs consist of. Thousands of runs share one object, and its text is made once."""
+
+    model_config = ConfigDict(ignored_types=(cached_property,))
+
+    @cached_property
+    def text(self) -> str:
+        """What counts of it in a run's id, as canonical JSON."""
+        return canonical(self.model_dump(mode="json"))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        return _afresh(super().model_copy(update=update, deep=deep), "text")
+
+
+class RunTask(_Part):
     """A task as a run needs it."""
 
     name: str
@@ -39,7 +55,7 @@ class ShownLabels(Frozen):
     fraction: Share = 1.0
 
 
-class RunSource(Frozen):
+class RunSource(_Part):
     """A data set's part in a run: `data` is the fingerprint of its store, `batch` its images in each step.
 
     `possible` names, by task, the labels that the data set annotates, where these are not all labels of the task.
@@ -56,7 +72,7 @@ class RunSource(Frozen):
     shown: dict[str, ShownLabels] = {}
 
 
-class RunRelatedness(Frozen):
+class RunRelatedness(_Part):
     """A relatedness as a matrix: `matrix[f][s]` = p(second label `covered[s]` | first label f), in task order.
 
     Where the first task is multilabel, a row tells of images that have its label f, `absent` of images that have not;
@@ -71,7 +87,7 @@ class RunRelatedness(Frozen):
     absent: tuple[tuple[float | None, ...], ...] | None = None
 
 
-class RunPart(Frozen):
+class RunPart(_Part):
     """A part of a method (term, label transform, balancer) with all its options, and the fingerprint of its code."""
 
     name: str
@@ -79,7 +95,7 @@ class RunPart(Frozen):
     code: str
 
 
-class RunTeacher(Frozen):
+class RunTeacher(_Part):
     """A single-task run whose network labels images that lack a label of its task."""
 
     dataset: str
@@ -87,7 +103,7 @@ class RunTeacher(Frozen):
     id: str
 
 
-class RunBackbone(Frozen):
+class RunBackbone(_Part):
     """A backbone as a run needs it."""
 
     name: str
@@ -96,8 +112,13 @@ class RunBackbone(Frozen):
     weights: Weights | None
     input_size: int | None
 
+    @cached_property
+    def text(self) -> str:
+        # Where a weights file stands says nothing; its hash is part of the description.
+        return canonical(self.model_dump(mode="json", exclude={"weights": {"file"}}))
 
-class RunRecipe(Frozen):
+
+class RunRecipe(_Part):
     """How a run trains; `steps` is the same for a joint run and its twins."""
 
     steps: int
@@ -132,9 +153,22 @@ class RunSpec(BaseModel):
 
     @cached_property
     def id(self) -> str:
-        """16 hex digits, computed the same way from the plan and from a record."""
-        # Where a weights file stands says nothing; its hash is part of the description.
-        return fingerprint(self.model_dump(mode="json", exclude={"backbone": {"weights": {"file"}}}))
+        """16 hex digits, computed the same way from the plan and from a record: the fingerprint of all fields."""
+        return _named(self._texts)
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        """Canonical JSON by field."""
+        return {name: _text(getattr(self, name)) for name in _FIELDS}
+
+    def seeded(self, seed: int, teachers: tuple[RunTeacher, ...]) -> Self:
+        """The same run with another seed and the teachers of that seed; of its text only these are made anew."""
+        copied = self.model_copy(update={"seed": seed, "teachers": teachers})
+        copied.__dict__["id"] = _named(self._texts | {"seed": _text(seed), "teachers": _text(teachers)})
+        return copied
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        return _afresh(super().model_copy(update=update, deep=deep), "id", "_texts")
 
     @property
     def but_for_seed(self) -> str:
@@ -160,3 +194,27 @@ class RunSpec(BaseModel):
 
     def task(self, name: str) -> RunTask:
         return next(task for task in self.tasks if task.name == name)
+
+
+_FIELDS = sorted(RunSpec.model_fields)
+
+
+def _text(value: Any) -> str:
+    """A field's value as canonical JSON."""
+    if isinstance(value, _Part):
+        return value.text
+    if isinstance(value, tuple):
+        return f"[{','.join(map(_text, value))}]"
+    return canonical(value)
+
+
+def _named(texts: Mapping[str, str]) -> str:
+    """The id of a run whose fields have these texts."""
+    return fingerprint_of("{" + ",".join([f'"{name}":{text}' for name, text in texts.items()]) + "}")
+
+
+def _afresh(copied: Copied, *derived: str) -> Copied:
+    """A copy without what was derived from the fields of the original: a copy has it of its own."""
+    for name in derived:
+        copied.__dict__.pop(name, None)
+    return copied
