@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -79,6 +80,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that has no ▲ gets an escape, not a crash
             stream.reconfigure(errors="backslashreplace")
+    gc.set_threshold(100_000)  # plans and records are many objects that live on
     try:
         app()
     except BenchError as error:

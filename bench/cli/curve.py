@@ -67,7 +67,9 @@ def curve(
 
     file = writable(out, ".svg", ".png") if out is not None else None
     store = RecordStore(results_of(results))
-    plans = plan(catalog_of(specs), suite, budget=budget, seeds=seeds, limit=limit, only=only or (), store=store)
+    plans = plan(
+        catalog_of(specs), suite, budget=budget, seeds=seeds, limit=limit, only=only or (), store=store, networks=False
+    )
     wanted = _wanted(suite, plans, axis)
     if file is not None and len(wanted) > 1:
         raise UsageError(

@@ -25,8 +25,8 @@ from rich.text import Text
 from bench.reports.plan import duration
 
 if TYPE_CHECKING:
-    from bench.runs.plan import PlannedRun, SuitePlan
-    from bench.runs.records import Record, RecordStore
+    from bench.runs.plan import PlannedRun
+    from bench.runs.records import Record
 
 MOST_REFUSALS_SHOWN = 5
 SECONDS_BETWEEN_LINES = 10
@@ -46,11 +46,9 @@ class RunProgress:
     The first bar counts training images over all runs, so that its time left weighs long runs as what they are.
     """
 
-    def __init__(self, console: Console, plans: Sequence[SuitePlan] = (), store: RecordStore | None = None) -> None:
-        from bench.runs.state import to_do
-
+    def __init__(self, console: Console, waiting_for: Sequence[PlannedRun] = ()) -> None:
         self.console = console
-        self.waiting_for = [run for plan in plans for run in to_do(plan, store)] if store else []
+        self.waiting_for = waiting_for
         self.work = sum(run.spec.images_seen for run in self.waiting_for)
         self.finished_work = 0
         self.finished_runs = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import fields
 from enum import StrEnum
@@ -326,7 +327,16 @@ def why(
     store = RecordStore(results_of(results))
     found = None
     known: list[str] = []
-    plans = plan(catalog_of(specs), suite, budget=budget, seeds=seeds, limit=limit, controls=controls, store=store)
+    plans = plan(
+        catalog_of(specs),
+        suite,
+        budget=budget,
+        seeds=seeds,
+        limit=limit,
+        controls=controls,
+        store=store,
+        networks=False,
+    )
     for one in plans:
         cells = (*one.cells, *one.control_cells)
         known += map(str, cells)
@@ -334,7 +344,7 @@ def why(
     if found is None:
         raise UnknownName(f"cell of suite '{suite}'", cell, known, hint="write DATASET/TASK/BACKBONE/METHOD")
     one, chosen = found
-    records, _ = records_of(one, store)
+    records, _ = records_of(one, store, curves=math.inf)
     metric = one.suite.tasks[chosen.task].primary
     runs = [(seed, run.spec, records.get(run.spec.id)) for seed, run in one.runs_of(chosen).items()]
     newest = next((record for _, _, record in reversed(runs) if record is not None), None)
@@ -411,9 +421,10 @@ def _method_lines(record: Record) -> dict[str, str]:
     return lines
 
 
-def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], Others]:
+def records_of(one: SuitePlan, store: RecordStore, *, curves: float = 0) -> tuple[dict[str, Record], Others]:
     """Records of a plan by run id, those left out by `--only` among them; warns of those that cannot be read.
 
+    They hold no training curves but of seeds below `curves`.
     And what no table may hold: these, and records of its suite that differ in anything but the seed from all its runs.
     Negative controls, which belong to no leaderboard, are not counted.
     """
@@ -421,7 +432,7 @@ def records_of(one: SuitePlan, store: RecordStore) -> tuple[dict[str, Record], O
     from bench.runs.archive import read_archive
 
     whole = one.whole
-    archive = read_archive(store, [whole])
+    archive = read_archive(store, [whole], curves=curves)
     ids = dict.fromkeys(run.spec.id for run in whole.runs)
     for run_id in ids:
         if run_id in archive.unreadable:
@@ -455,6 +466,7 @@ def _measured(
         only=only or (),
         controls=controls,
         store=store,
+        networks=False,
     )
     found = [(one, *records_of(one, store)) for one in plans]
     refuse_nothing(suite, (records for _, records, _ in found), store)

@@ -72,6 +72,7 @@ def show_plan(
     from bench.runs.forecast import Forecast
     from bench.runs.plan import plan
     from bench.runs.records import RecordStore
+    from bench.runs.state import states_of
 
     shares = _shares(jobs, gpu_slots)
     store = RecordStore(results_of(results))
@@ -85,11 +86,12 @@ def show_plan(
         controls=controls,
         store=store,
     )
+    states = states_of((run for one in plans for run in one.everything), store)
     forecast = Forecast(plans, store, shares)
     if json:
-        print_json([_as_json(one, store) | {"seconds_to_do": forecast.to_end(one)} for one in plans])
+        print_json([_as_json(one, states) | {"seconds_to_do": forecast.to_end(one, states)} for one in plans])
         return
-    _print_plans(plans, store, forecast)
+    _print_plans(plans, states, forecast)
 
 
 def run(
@@ -199,7 +201,7 @@ def status(
     from bench.reports.table import print_table
     from bench.runs.plan import plan
     from bench.runs.records import RecordStore
-    from bench.runs.state import state_of
+    from bench.runs.state import states_of
 
     store = RecordStore(results_of(results))
     make_plans = partial(
@@ -212,16 +214,18 @@ def status(
         only=only or (),
         controls=controls,
         store=store,
+        networks=False,
     )
     if watch:
         _watch(suite, make_plans, store)
         return
     plans = make_plans()
+    states = states_of((run for one in plans for run in one.everything), store)
     if json:
-        print_json([_as_json(p, store) for p in plans])
+        print_json([_as_json(one, states) for one in plans])
         return
     for one in plans:
-        print_table(status_table(one, [state_of(r, store) for r in one.everything]), output())
+        print_table(status_table(one, states), output())
 
 
 def _watch(suite: str, make_plans: Callable[[], tuple[SuitePlan, ...]], store: RecordStore) -> None:
@@ -279,14 +283,17 @@ def carry_out(
     from bench.runs.agenda import Tally
     from bench.runs.execute import execute
     from bench.runs.forecast import Forecast
+    from bench.runs.state import states_of, to_do
 
     tally, command = Tally(), ["bench", *sys.argv[1:]]
     plans = make_plans()
-    forecast = Forecast(plans, store, executor.shares)
-    if show:
-        _print_plans(plans, store, forecast)
     while True:
-        with RunProgress(errors(), plans, store) as progress:
+        states = states_of((run for one in plans for run in one.everything), store)
+        forecast = Forecast(plans, store, executor.shares)
+        if show:
+            _print_plans(plans, states, forecast)
+            show = False
+        with RunProgress(errors(), [run for one in plans for run in to_do(one, states)]) as progress:
             execute(
                 plans,
                 store,
@@ -301,26 +308,21 @@ def carry_out(
         if not any(one.to_come for one in plans):
             return plans, tally
         plans = make_plans()
-        forecast = Forecast(plans, store, executor.shares)
         if all(planned.spec.id in attempted for one in plans for planned in one.everything):
             return plans, tally
 
 
-def _print_plans(plans: Sequence[SuitePlan], store: RecordStore, forecast: Forecast) -> None:
+def _print_plans(plans: Sequence[SuitePlan], states: Mapping[str, str], forecast: Forecast) -> None:
     from bench.reports.plan import plan_table, tuning_table
     from bench.reports.table import print_table
-    from bench.runs.state import state_of
 
     for one in plans:
-        states = [state_of(r, store) for r in one.everything]
-        print_table(plan_table(one, states, forecast.to_end(one)), output())
+        print_table(plan_table(one, states, forecast.to_end(one, states)), output())
         if one.searches:
             print_table(tuning_table(one), output())
 
 
-def _as_json(one: SuitePlan, store: RecordStore) -> dict[str, object]:
-    from bench.runs.state import state_of
-
+def _as_json(one: SuitePlan, states: Mapping[str, str]) -> dict[str, object]:
     runs = [
         {
             "id": r.spec.id,
@@ -330,7 +332,7 @@ def _as_json(one: SuitePlan, store: RecordStore) -> dict[str, object]:
             "task": r.task,
             "seed": r.seed,
             "trial": r.trial.settings if r.trial else None,
-            "state": state_of(r, store),
+            "state": states[r.spec.id],
         }
         for r in one.everything
     ]

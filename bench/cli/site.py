@@ -168,4 +168,4 @@ def _plans(
     from bench.specs.references import resolve_suite
 
     controlled = any(suite_controls(one.methods) for one in resolve_suite(catalog, name, budget=budget))
-    return plan(catalog, name, budget=budget, seeds=seeds, controls=controlled, store=store)
+    return plan(catalog, name, budget=budget, seeds=seeds, controls=controlled, store=store, networks=False)

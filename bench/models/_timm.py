@@ -1,4 +1,4 @@
-"""timm, imported so that it also works beside a torchvision without compiled operators.
+"""timm, imported when it is needed, and so that it also works beside a torchvision without compiled operators.
 
 timm imports torchvision, and torchvision (0.28) registers shape functions for its compiled operators `nms` and
 `qnms` on import. Where torch is a CPU build and torchvision comes from PyPI, those operators cannot be loaded and
@@ -7,22 +7,38 @@ the import fails although bench never calls them. Declaring the two operators fi
 
 from __future__ import annotations
 
-import torch
+from functools import cache
+from typing import Any
 
-try:
-    import torchvision  # noqa: F401  (only to see whether it can be imported)
-except RuntimeError as error:
-    if "torchvision::" not in str(error):
-        raise
-    COMPILED_OPERATORS = False
-    _operators = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-    _operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
-    _operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
-else:
-    COMPILED_OPERATORS = True
 
-import timm
-import timm.data
-import timm.optim
+@cache
+def timm() -> Any:
+    """The package with its `data` and `optim`; importing it takes as long as importing torch."""
+    has_compiled_operators()
+    import timm
+    import timm.data
+    import timm.optim
 
-__all__ = ["COMPILED_OPERATORS", "timm"]
+    return timm
+
+
+@cache
+def has_compiled_operators() -> bool:
+    """Whether torchvision has its own; where not, they are declared."""
+    import torch
+
+    try:
+        import torchvision  # noqa: F401  (only to see whether it can be imported)
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        operators = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+        operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+        operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+        _declared.append(operators)
+        return False
+    return True
+
+
+_declared: list[Any] = []
+"""Operators stay declared for as long as their library is held."""

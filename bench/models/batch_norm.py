@@ -18,7 +18,7 @@ def synchronised(network: Network, device: torch.device) -> Network:
     On GPUs these are torch's own layers. torch has none for CPUs, where ours does the same.
     """
     if device.type == "cuda":
-        converted: Network = timm.layers.convert_sync_batchnorm(network)
+        converted: Network = timm().layers.convert_sync_batchnorm(network)
         return converted
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -95,7 +95,7 @@ def create_backbone(backbone: RunBackbone) -> nn.Module:
     pretrained = backbone.weights is not None and backbone.weights.timm is not None
     name = f"{backbone.timm}.{backbone.weights.timm}" if backbone.weights and pretrained else backbone.timm
     try:
-        model: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **backbone.options)
+        model: nn.Module = timm().create_model(name, pretrained=pretrained, num_classes=0, **backbone.options)
     except OSError as error:
         raise UsageError(
             f"backbone '{backbone.name}': the weights '{name}' could not be fetched: {error}",
@@ -112,14 +112,14 @@ def create_backbone(backbone: RunBackbone) -> nn.Module:
 
 def check_name(name: str) -> None:
     """Raises `UnknownName` if timm has no such model."""
-    if not timm.is_model(name):
-        raise UnknownName("timm model", name, timm.list_models())
+    if not timm().is_model(name):
+        raise UnknownName("timm model", name, timm().list_models())
 
 
 def check_tag(backbone: RunBackbone) -> None:
     """Raises `UnknownName` if timm has no such pre-trained weights for the model."""
     if backbone.weights is not None and backbone.weights.timm is not None:
-        names = timm.list_models(f"{backbone.timm}.*", pretrained=True)
+        names = timm().list_models(f"{backbone.timm}.*", pretrained=True)
         tags = [name.split(".", 1)[1] for name in names if "." in name]
         if backbone.weights.timm not in tags:
             raise UnknownName(f"pre-trained tag of {backbone.timm}", backbone.weights.timm, tags)
@@ -127,8 +127,8 @@ def check_tag(backbone: RunBackbone) -> None:
 
 def check_optimizer(name: str) -> None:
     """Raises `UnknownName` if timm has no such optimiser."""
-    if name not in timm.optim.list_optimizers():
-        raise UnknownName("optimiser", name, timm.optim.list_optimizers())
+    if name not in timm().optim.list_optimizers():
+        raise UnknownName("optimiser", name, timm().optim.list_optimizers())
 
 
 def describe(backbone: RunBackbone, image_size: int) -> Description:
@@ -136,16 +136,22 @@ def describe(backbone: RunBackbone, image_size: int) -> Description:
 
     Raises `UnknownName` or `UsageError`.
     """
-    with torch.device("meta"):
-        plain = backbone.model_copy(update={"weights": None})
-        model = create_backbone(plain).eval()
-        features = _feature_size(model, backbone, backbone.input_size or image_size)
-    return Description(sum(p.numel() for p in model.parameters()), features)
+    key = (backbone.text, image_size)
+    if key not in _described:
+        with torch.device("meta"):
+            plain = backbone.model_copy(update={"weights": None})
+            model = create_backbone(plain).eval()
+            features = _feature_size(model, backbone, backbone.input_size or image_size)
+        _described[key] = Description(sum(p.numel() for p in model.parameters()), features)
+    return _described[key]
+
+
+_described: dict[tuple[str, int], Description] = {}
 
 
 def normalisation_of(model: nn.Module) -> Normalisation:
     """What timm says the model expects; ImageNet statistics for untrained ones."""
-    config = timm.data.resolve_model_data_config(model)
+    config = timm().data.resolve_model_data_config(model)
     return Normalisation(tuple(config["mean"]), tuple(config["std"]))
 
 

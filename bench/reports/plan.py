@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 from bench.reports.table import Table, number, warning_of
 from bench.runs.plan import SuitePlan
@@ -16,14 +16,14 @@ STATES = ("done", "started", "missing", "failed", "diverged", "damaged")
 WAITING = "waiting"
 
 
-def plan_table(plan: SuitePlan, states: Sequence[str], seconds: float) -> Table:
+def plan_table(plan: SuitePlan, states: Mapping[str, str], seconds: float) -> Table:
     """The matrix: a row a method and backbone, with how many of its runs, trials among them, are in which state.
 
-    `states` are those of everything that can be carried out by now.
+    `states` by run id, of everything that can be carried out by now.
     """
     counts: dict[tuple[str, str], Counter[str]] = {}
     steps: dict[tuple[str, str], set[int]] = {}
-    told = (*zip(plan.everything, states, strict=True), *((run, WAITING) for run in plan.to_come))
+    told = [(run, states[run.spec.id]) for run in plan.everything] + [(run, WAITING) for run in plan.to_come]
     shown = (*STATES, WAITING) if plan.to_come else STATES
     for run, state in told:
         key = (run.backbone, run.method)
@@ -66,16 +66,17 @@ def tuning_table(plan: SuitePlan) -> Table:
     )
 
 
-def status_table(plan: SuitePlan, states: Sequence[str]) -> Table:
-    """A row a run; trials first, with their settings. `states` are those of everything that can be carried out."""
+def status_table(plan: SuitePlan, states: Mapping[str, str]) -> Table:
+    """A row a run; trials first, with their settings. `states` by run id, of everything that can be carried out."""
     rows = tuple(
         (run.spec.id, run.backbone, run.method, run.dataset or "all", run.task or "all", str(run.seed))
         + ((said(run.trial.settings) if run.trial else "",) if plan.searches else ())
-        + (state,)
-        for run, state in zip(plan.everything, states, strict=True)
+        + (states[run.spec.id],)
+        for run in plan.everything
     )
     trial = ("trial",) if plan.searches else ()
-    summary = _listed([f"{count} {state}" for state, count in Counter(states).items()])
+    counts = Counter(states[run.spec.id] for run in plan.everything)
+    summary = _listed([f"{count} {state}" for state, count in counts.items()])
     return Table(
         title=f"Runs of {plan.name}: {summary}",
         headers=("run", "backbone", "method", "data set", "task", "seed", *trial, "state"),

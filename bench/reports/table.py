@@ -6,12 +6,13 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.measure import Measurement
+from rich.segment import Segment, Segments
 from rich.table import Table as RichTable
 
 STANDIN_WARNING = (
@@ -84,18 +85,24 @@ def to_csv(*tables: Table) -> str:
     return stream.getvalue()
 
 
+LONG = 200
+"""Rows from which on a table is laid out here where nothing in it is folded: rich takes most of a millisecond a row."""
+
+
 def print_table(table: Table, console: Console) -> None:
     """To the terminal; the warning in red, above and below, so that it is seen wherever one looks."""
     if table.warning:
         console.print(f"[bold white on red] {escape(table.warning)} [/]")
+    widths = _widths(table)
     hidden: list[str] = []
-    rich = rich_table(table, hidden)
     for header in table.optional:
-        if _width(rich, console) <= console.width:
+        if _width(table, widths, hidden) <= console.width:
             break
         hidden.append(header)
-        rich = rich_table(table, hidden)
-    console.print(rich)
+    if len(table.rows) > LONG and _width(table, widths, hidden) <= console.width:
+        _print_long(table, console, widths, hidden)
+    else:
+        console.print(rich_table(table, hidden))
     for note in table.notes:
         console.print(f"[dim]{_terminal_text(note)}[/]", highlight=False)
     if hidden:
@@ -104,9 +111,42 @@ def print_table(table: Table, console: Console) -> None:
         console.print(f"[bold red]{escape(table.warning)}[/]", highlight=False)
 
 
-def _width(rich: RichTable, console: Console) -> int:
-    """Columns that a table takes when nothing in it is folded."""
-    return Measurement.get(console, console.options.update(max_width=10_000), rich).maximum
+def _widths(table: Table) -> list[int]:
+    """Places that each column takes on a terminal when nothing in it is folded."""
+    headers = (max(map(_places, header.split("\n"))) for header in table.headers)
+    return [max(width, *(_places(row[i]) for row in table.rows), 0) for i, width in enumerate(headers)]
+
+
+def _width(table: Table, widths: Sequence[int], hidden: Sequence[str]) -> int:
+    """Places that the columns which are not hidden take, with what stands around and between them."""
+    return sum(width + 3 for width, header in zip(widths, table.headers, strict=True) if header not in hidden) + 1
+
+
+def _places(text: str) -> int:
+    return cell_len(one_line(text))
+
+
+def _print_long(table: Table, console: Console, widths: Sequence[int], hidden: Sequence[str]) -> None:
+    """What rich prints of its table, which it is given without rows."""
+    head = rich_table(replace(table, rows=(), apart=0), hidden)
+    shown = [i for i, header in enumerate(table.headers) if header not in hidden]
+    for column, i in zip(head.columns, shown, strict=True):
+        column.min_width = widths[i]
+    lines = []
+    blank = " " * _width(table, widths, hidden)
+    for number, row in enumerate(table.rows):
+        if number == table.first_apart:
+            lines.append(blank)
+        cells = []
+        for i in shown:
+            space = " " * (widths[i] - _places(row[i]))
+            cell = _styled(table, number, i)
+            cells.append(f" {space}{cell} " if i in table.numeric else f" {cell}{space} ")
+        text = f" {' '.join(cells)} "
+        lines.append(f"[dim]{text}[/]" if number >= table.first_apart else text)
+    for line in console.render_lines(head, pad=False)[:-1]:  # the last one comes after the rows
+        console.print(Segments([*line, Segment.line()]), end="")
+    console.print("\n".join([*lines, blank]), highlight=False, soft_wrap=True)
 
 
 def rich_table(table: Table, hidden: Sequence[str] = ()) -> RichTable:
@@ -122,15 +162,18 @@ def rich_table(table: Table, hidden: Sequence[str] = ()) -> RichTable:
     for i in shown:
         header = "\n".join(map(_terminal_text, table.headers[i].split("\n")))
         rich.add_column(header, justify="right" if i in table.numeric else "left", overflow="fold")
-    for number, row in enumerate(table.rows):
+    for number in range(len(table.rows)):
         if number == table.first_apart:
             rich.add_section()
-        cells = (_coloured(row[i]) for i in shown)
-        rich.add_row(
-            *(f"[bold]{cell}[/]" if (number, i) in table.bold else cell for i, cell in zip(shown, cells, strict=True)),
-            style="dim" if number >= table.first_apart else "",
-        )
+        style = "dim" if number >= table.first_apart else ""
+        rich.add_row(*(_styled(table, number, i) for i in shown), style=style)
     return rich
+
+
+def _styled(table: Table, row: int, column: int) -> str:
+    """A cell as rich's markup: verdicts coloured, the best bold."""
+    cell = _coloured(table.rows[row][column])
+    return f"[bold]{cell}[/]" if (row, column) in table.bold else cell
 
 
 MARKS = {"harm": "▼", "benefit": "▲", "equivalent": "=", "inconclusive": "?"}
@@ -161,6 +204,8 @@ def _csv_cell(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Without control characters: names must not move the cursor or start a new row."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else " " for character in text)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from bench.errors import RecordError
 from bench.runs.controls import control_methods
 from bench.runs.plan import SuitePlan
-from bench.runs.records import RECORD, Record, RecordStore, read_record
+from bench.runs.records import RECORD, Record, RecordStore
+from bench.specs.fingerprint import canonical
 from bench.specs.run import Provenance, RunSpec
 
 
@@ -61,16 +62,12 @@ def read_archive(store: RecordStore, plans: Sequence[SuitePlan], *, curves: floa
     unreadable: dict[str, RecordError] = {}
     unproven: set[str] = set()
     for provenance in dict.fromkeys(one.provenance for one in plans):
-        root = store.root / provenance
-        for folder in sorted(root.iterdir()) if root.is_dir() else ():
-            try:
-                record = read_record(folder)
-            except RecordError as error:
-                unreadable[folder.name] = error
-                continue
-            if record.id in wanted:
-                environment = shared.setdefault(json.dumps(record.environment, sort_keys=True), record.environment)
-                update: dict[str, Any] = {"run": wanted[record.id], "environment": environment}
+        for name, record in store.read(provenance, wanted):
+            if isinstance(record, RecordError):
+                unreadable[name] = record
+            elif record.id in wanted:
+                environment = shared.setdefault(canonical(record.environment), record.environment)
+                update: dict[str, Any] = {"environment": environment}
                 if record.run.seed >= curves:
                     update["curve"] = ()
                 records[record.id] = record.model_copy(update=update)

@@ -35,13 +35,18 @@ Specs = Mapping[tuple[str, str], Spec]
 """Specs by kind and name."""
 
 
-def checked_suite(catalog: Catalog, name: str, *, budget: str | None = None) -> tuple[ResolvedSuite, ...]:
-    """The suite, or those that it includes, fully checked. Raises `SpecError` with all problems, or `UnknownName`."""
+def checked_suite(
+    catalog: Catalog, name: str, *, budget: str | None = None, networks: bool = True
+) -> tuple[ResolvedSuite, ...]:
+    """The suite, or those that it includes, fully checked. Raises `SpecError` with all problems, or `UnknownName`.
+
+    With `networks=False` all but what needs timm: whether there are such networks and optimisers.
+    """
     check = ReferenceCheck(catalog)
     check.spec(SuiteSpec, name)
     if budget is not None:
         check.spec(BudgetSpec, budget)
-    problems = _all_problems(catalog, check, budget)
+    problems = _all_problems(catalog, check, budget, networks=networks)
     if problems:
         raise SpecError(problems, hint="mend the specs, then `bench validate` tells whether all is well")
     return resolve_suite(catalog, name, budget=budget)
@@ -63,12 +68,14 @@ def validate_spec(catalog: Catalog, spec: Spec) -> list[Problem]:
     return _all_problems(catalog, check)
 
 
-def _all_problems(catalog: Catalog, check: ReferenceCheck, budget: str | None = None) -> list[Problem]:
+def _all_problems(
+    catalog: Catalog, check: ReferenceCheck, budget: str | None = None, *, networks: bool = True
+) -> list[Problem]:
     """What specs say against each other, and what modules say against them, in one go."""
     problems = list(check.problems)
     own: dict[tuple[str, str], list[Problem]] = {}
     for (kind, name), spec in check.found.items():
-        own[kind, name] = list(_own_problems(catalog, spec, catalog.document(kind, name)))
+        own[kind, name] = list(_own_problems(catalog, spec, catalog.document(kind, name), networks=networks))
         problems += own[kind, name]
     fit = {key: spec for key, spec in check.found.items() if not own[key]}
     for spec in fit.values():
@@ -77,12 +84,12 @@ def _all_problems(catalog: Catalog, check: ReferenceCheck, budget: str | None = 
             limits = fit.get(("budget", budget or spec.budget or ""))
             if isinstance(limits, BudgetSpec):
                 problems += _room(spec, limits, document)
-                problems += _sizes(spec, fit, limits, document)
+                problems += _sizes(spec, fit, limits, document) if networks else []
             problems += _couplings(spec, fit, limits if isinstance(limits, BudgetSpec) else None, document)
     return problems
 
 
-def _own_problems(catalog: Catalog, spec: Spec, document: Document) -> Iterable[Problem]:
+def _own_problems(catalog: Catalog, spec: Spec, document: Document, *, networks: bool) -> Iterable[Problem]:
     match spec:
         case TaskSpec():
             return _task(spec, document)
@@ -90,11 +97,13 @@ def _own_problems(catalog: Catalog, spec: Spec, document: Document) -> Iterable[
             return _dataset(catalog, spec, document)
         case MethodSpec():
             return _method(spec, document)
-        case BackboneSpec():
+        case BackboneSpec() if networks:
             return _backbone(spec, document)
         case BudgetSpec():
-            problems = _attempt(lambda: _check_optimizer(spec.optimizer.name), document, ("optimizer", "name"))
-            return problems + tuning_problems(spec, document)
+            problems = tuning_problems(spec, document)
+            if networks:
+                problems += _attempt(lambda: _check_optimizer(spec.optimizer.name), document, ("optimizer", "name"))
+            return problems
     return []
 
 

@@ -107,7 +107,7 @@ def survey(folders: Sequence[Path], results: Path) -> Survey:
     faults: list[str] = []
     specs = _specs(folders, faults)
     copies = _copies(faults)
-    from bench.models._timm import COMPILED_OPERATORS
+    from bench.models._timm import has_compiled_operators
 
     found = environment()
     return Survey(
@@ -120,7 +120,7 @@ def survey(folders: Sequence[Path], results: Path) -> Survey:
         memory=_available_memory(),
         variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
         pins=_pins(),
-        compiled_operators=COMPILED_OPERATORS,
+        compiled_operators=has_compiled_operators(),
         accelerators=_accelerators(),
         cache=_place(cache_folder()),
         results=_place(results),

@@ -31,9 +31,9 @@ class Forecast:
         self._measured: dict[Hashable, float] = {}
         self._counts = {(p.dataset.name, p.image_size): _counts(p) for one in plans for p in one.preparations.values()}
 
-    def to_end(self, plan: SuitePlan) -> float:
-        """Seconds until all that a plan still lacks has ended."""
-        runs = in_order(to_do(plan, self._store), self.seconds_of)
+    def to_end(self, plan: SuitePlan, states: Mapping[str, str]) -> float:
+        """Seconds until all that a plan still lacks by the `states` of its runs has ended."""
+        runs = in_order(to_do(plan, states), self.seconds_of)
         return makespan((*runs, *plan.to_come), self.seconds_of, self._workers)
 
     def seconds_of(self, run: PlannedRun) -> float:

@@ -18,7 +18,7 @@ from bench.errors import NothingMeasured, RecordError, UsageError
 from bench.runs.plan import PlannedRun, SuitePlan
 from bench.runs.privacy import PATHS, scrubbed
 from bench.runs.records import RECORD, Record, RecordStore
-from bench.runs.state import OVER, state_of
+from bench.runs.state import OVER, states_of
 from bench.runs.submission import (
     BENCH_SPECS,
     MANIFEST,
@@ -179,7 +179,7 @@ def _bare(file: str) -> str:
 def _runs(request: Request, plans: Sequence[SuitePlan], store: RecordStore) -> Iterator[SubmittedRun]:
     """All runs of the plans and what came of them."""
     hint = _MENDED_BY.format(suite=request.suite)
-    states = {run.spec.id: state_of(run, store) for one in plans for run in one.everything}
+    states = states_of((run for one in plans for run in one.everything), store)
     runs = {(one.name, run.spec.id): run for one in plans for run in one.everything}
     damaged = [run.title for run in runs.values() if states[run.spec.id] == "damaged"]
     if damaged:

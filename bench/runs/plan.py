@@ -233,17 +233,19 @@ def plan(
     only: Sequence[str] = (),
     controls: bool = False,
     store: RecordStore | None = None,
+    networks: bool = True,
 ) -> tuple[SuitePlan, ...]:
     """Plan a suite, or the suites it includes, at every point of its axes.
 
     The data sets must be prepared, stand-ins need not be. `controls` adds negative controls of every coupled method.
     `only` keeps runs whose backbone, method, data set, task or point of the axes (as `overlap=0.5`) has one of these
     names, and the twins they need. Where the budget tunes, what came of trials is read from `store`; without one, none
-    has been made. Raises `SpecError`, `UnknownName`, `DataError` or `UsageError`.
+    has been made. With `networks=False`, where results are only looked at, it is not tried whether timm can make the
+    networks. Raises `SpecError`, `UnknownName`, `DataError` or `UsageError`.
     """
     score_of = scores_in(store) if store is not None else _not_tried
     plans = []
-    for suite in checked_suite(catalog, name, budget=budget):
+    for suite in checked_suite(catalog, name, budget=budget, networks=networks):
         preparations = find_preparations(catalog, suite)
         known = {name: _known_of(preparation) for name, preparation in preparations.items()}
         matrices = _matrices(catalog, suite, preparations)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 RECORD_VERSION = 2
 RECORD = "record.json"
+CHECKPOINT = "checkpoint.safetensors"
 FailureKind = Literal["diverged", "infrastructure", "error"]
 
 
@@ -134,7 +135,7 @@ class RecordStore:
         return self.root / ".work" / run.id
 
     def checkpoint(self, run: RunSpec) -> Path:
-        return self.work_folder(run) / "checkpoint.safetensors"
+        return self.work_folder(run) / CHECKPOINT
 
     def network(self, run_id: str) -> Path:
         """Where the network that a run ended with is kept, if other runs learn from it."""
@@ -200,21 +201,36 @@ class RecordStore:
     def find(self, run: RunSpec) -> Record | None:
         """The record of a run, or None. Raises `RecordError` for one that cannot be trusted."""
         folder = self.folder(run)
-        return read_record(folder) if folder.is_dir() else None
+        return read_record(folder, run) if folder.is_dir() else None
 
     def lacks_predictions(self, record: Record) -> bool:
         """Whether a prediction file that a record names is not there."""
         folder = self.folder(record.run)
         return not all((folder / prediction.file).is_file() for prediction in record.predictions)
 
+    def read(
+        self, provenance: Provenance, planned: Mapping[str, RunSpec] | None = None, *, others: bool = True
+    ) -> Iterator[tuple[str, Record | RecordError]]:
+        """Every record of a provenance, or why it cannot be trusted, by the folder that it stands in, in order.
+
+        Those of `planned` runs (by id) share the description with the plan; with `others=False` only these are read.
+        """
+        planned = planned or {}
+        for name in names_in(self.root / provenance):
+            if others or name in planned:
+                try:
+                    yield name, read_record(self.root / provenance / name, planned.get(name))
+                except RecordError as error:
+                    yield name, error
+
     def records(self, provenance: Provenance) -> Iterator[Record]:
         """All readable records of a provenance."""
-        folder = self.root / provenance
-        for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-            try:
-                yield read_record(entry)
-            except RecordError:
-                continue
+        return (found for _, found in self.read(provenance) if isinstance(found, Record))
+
+    def has_begun(self) -> frozenset[str]:
+        """Ids of runs that left a checkpoint."""
+        work = self.root / ".work"
+        return frozenset(name for name in names_in(work) if (work / name / CHECKPOINT).is_file())
 
     def clear_work(self, run: RunSpec) -> None:
         """Forget what an unfinished run left."""
@@ -248,8 +264,11 @@ class RecordStore:
         return complete
 
 
-def read_record(folder: Path) -> Record:
-    """Read and verify one record. Raises `RecordError` if it is unreadable, of another version, or not what it says."""
+def read_record(folder: Path, planned: RunSpec | None = None) -> Record:
+    """Read and verify one record. Raises `RecordError` if it is unreadable, of another version, or not what it says.
+
+    Where it describes the `planned` run, it holds that one's description, and no id is computed anew.
+    """
     file = folder / RECORD
     try:
         text = file.read_text(encoding="utf-8")
@@ -265,6 +284,8 @@ def read_record(folder: Path) -> Record:
             raise RecordError(
                 f"{file} has record version {version!r}, not {RECORD_VERSION}", reason="another record version"
             )
+        if record.run == planned:
+            record = record.model_copy(update={"run": planned})
         described = record.run.id
     except (OSError, ValueError, RecursionError) as error:  # not JSON, not a record, or nested without end
         hint = "`bench run` sets it aside and carries the run out again"
@@ -280,6 +301,14 @@ def read_record(folder: Path) -> Record:
             hint=f"remove the folder, or call it {record.id}",
         )
     return record
+
+
+def names_in(folder: Path) -> list[str]:
+    """What stands in a folder, in order; nothing where there is no such folder."""
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208 (tens of thousands of names, of which no paths are needed)
+    except FileNotFoundError:
+        return []
 
 
 def _what_is_wrong(error: Exception) -> str:

@@ -34,7 +34,7 @@ def repeated(results: Path, records: Mapping[str, Record]) -> frozenset[str]:
         except ValueError:  # half a file vouches for nothing
             continue
         known |= content if isinstance(content, dict) else {}
-    return frozenset(run_id for run_id, record in records.items() if known.get(run_id) == _scores(record))
+    return frozenset(run_id for run_id in records.keys() & known.keys() if known[run_id] == _scores(records[run_id]))
 
 
 def _scores(record: Record) -> str:

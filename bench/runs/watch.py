@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bench.runs.heartbeat import Pulse, read_pulse
 from bench.runs.plan import PlannedRun, SuitePlan
 from bench.runs.records import RecordStore
-from bench.runs.state import OVER, state_of
+from bench.runs.state import OVER, states_of
 
 ENDED = (*OVER, "failed")
 """States with a record. What failed is tried again, but only by the next `bench run`."""
@@ -45,8 +45,10 @@ class Watch:
 
     def look(self, plans: Sequence[SuitePlan]) -> View:
         states, running = [], []
-        for run in {run.spec.id: run for plan in plans for run in plan.everything}.values():
-            state = self._over.get(run.spec.id) or state_of(run, self.store)
+        runs = {run.spec.id: run for plan in plans for run in plan.everything}
+        now = states_of((run for run_id, run in runs.items() if run_id not in self._over), self.store)
+        for run in runs.values():
+            state = self._over.get(run.spec.id) or now[run.spec.id]
             if state in OVER:
                 self._over[run.spec.id] = state
             elif self.store.is_held(run.spec):

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
 from bench.errors import BenchError, Interrupted
+from bench.models._timm import timm
 from bench.runs.job import Job, Worker
 from bench.runs.plan import PlannedRun
 from bench.runs.processes import Came, Message, Raised, Ready, Started, Stepped, Warned
@@ -72,6 +73,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the master decides
     pipe = _Pipe(Connection(int(sys.argv[1])))
     worker = Worker(pipe, pipe.asked.is_set)
+    timm()  # imported while the master plans
     pipe.say(Ready())
     try:
         while (job := pipe.jobs.get()) is not None:

@@ -395,7 +395,7 @@ def _sharing(run: RunSpec, accelerator: Accelerator, probe: Probe | None) -> Pro
 def make_optimizer(network: Network, balancer: Balancer, settings: Optimizer) -> torch.optim.Optimizer:
     """An optimiser of timm over all parameters; biases, norms and what a balancer learns are not decayed."""
     options = {"fused": True} if settings.name in _FUSED else {}
-    optimizer: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
+    optimizer: torch.optim.Optimizer = timm().optim.create_optimizer_v2(
         network,
         opt=settings.name,
         lr=settings.learning_rate,

@@ -190,7 +190,7 @@ def test_show_counts_a_backbone_as_timm_does(bench, name):
     from bench.models._timm import timm
 
     shown = bench("show", name, "--json").json
-    model = timm.create_model(shown["spec"]["timm"], num_classes=0)
+    model = timm().create_model(shown["spec"]["timm"], num_classes=0)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     assert shown["derived"] == {"parameters": f"{parameters:,}", "features": model.num_features}
     printed = bench("show", name).out

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from bench.data.augmentation import Changes, augment, draw_changes, to_input
-from bench.models._timm import timm  # noqa: F401  (lets torchvision be imported beside a CPU build of torch)
+from bench.models._timm import has_compiled_operators
 from bench.specs.budget import Augmentation
 
+has_compiled_operators()  # lets torchvision be imported beside a CPU build of torch
 SIDE = 9
 NO_MEAN, NO_STD = torch.zeros(3), torch.ones(3)
 MEAN, STD = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.25, 0.3])

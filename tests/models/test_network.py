@@ -89,7 +89,7 @@ def test_the_start_does_not_depend_on_torchs_own_generator():
 def test_features_and_parameters_are_timms(name):
     """mobilenetv3 has a layer after pooling, so that its features are not its `num_features`."""
     size = 160 if name == "test_vit" else 64
-    own = timm.create_model(name, num_classes=0).eval()
+    own = timm().create_model(name, num_classes=0).eval()
     with torch.no_grad():
         features = own(torch.zeros(1, 3, size, size)).shape[1]
     found = describe(backbone(name), size)
@@ -132,7 +132,7 @@ def test_lists_of_numbers_reach_the_model():
     told = RunBackbone.model_validate_json(backbone("densenet121", **options).model_dump_json())
     assert told == backbone("densenet121", **options)
     found = create_backbone(told)
-    own = timm.create_model("densenet121", num_classes=0, block_config=(1, 2), growth_rate=8)
+    own = timm().create_model("densenet121", num_classes=0, block_config=(1, 2), growth_rate=8)
     assert [tuple(p.shape) for p in found.parameters()] == [tuple(p.shape) for p in own.parameters()]
 
 
@@ -212,7 +212,7 @@ def test_weights_that_cannot_be_fetched_are_said(monkeypatch):
     def fail(*_, **__):
         raise FileNotFoundError("no network")
 
-    monkeypatch.setattr(timm, "create_model", fail)
+    monkeypatch.setattr(timm(), "create_model", fail)
     with pytest.raises(UsageError, match=r"the weights 'resnet18\.a1_in1k' could not be fetched: no network") as caught:
         create_backbone(backbone("resnet18", weights=Weights(timm="a1_in1k")))
     assert "file" in caught.value.hint
@@ -238,7 +238,7 @@ def local(file, timm="test_resnet"):
 def trained():
     """A model of timm's with its classifier, other than any fresh one."""
     torch.manual_seed(123)
-    return timm.create_model("test_resnet", num_classes=10)
+    return timm().create_model("test_resnet", num_classes=10)
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth", "weights.pt"])

@@ -32,6 +32,7 @@ from bench.data.batches import SourceData
 from bench.data.decode import CHUNK, Sources, Target, cores, decode
 from bench.data.drawing.faces import ACTION_UNITS, draw_faces, draw_identities
 from bench.data.labels import Names
+from bench.models._timm import has_compiled_operators
 from bench.models.network import build_network, normalisation_of
 from bench.runs.plan import PlannedRun, SuitePlan, plan
 from bench.specs.budget import Augmentation
@@ -138,6 +139,7 @@ def drawing(repeats: int) -> Measured:
 
 def augmentation(repeats: int) -> Measured:
     """Batched augmentation against the same by torchvision, image by image."""
+    has_compiled_operators()  # lets torchvision be imported beside a CPU build of torch
     from torchvision.transforms.v2 import functional as tv
 
     settings = Augmentation(shift=0.06, flip=True, color=0.2)

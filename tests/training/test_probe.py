@@ -244,7 +244,7 @@ def test_a_loss_that_is_not_finite_is_seen_as_not_defined():
 )
 def test_backbones_of_all_families_have_their_stages_as_depths(name, expected):
     with torch.device("meta"):
-        backbone = timm.create_model(name, num_classes=0)
+        backbone = timm().create_model(name, num_classes=0)
     found = depths(backbone)
     assert list(found) == expected
     assert [id(p) for members in found.values() for p in members] == [id(p) for p in backbone.parameters()]
@@ -252,7 +252,7 @@ def test_backbones_of_all_families_have_their_stages_as_depths(name, expected):
 
 def test_what_stands_between_two_parts_goes_with_the_first():
     with torch.device("meta"):
-        backbone = timm.create_model("densenet121", num_classes=0)
+        backbone = timm().create_model("densenet121", num_classes=0)
     block = {id(p) for p in depths(backbone)["features.denseblock2"]}
     assert {id(p) for p in backbone.features.transition2.parameters()} < block
     assert {id(p) for p in backbone.features.denseblock2.parameters()} < block

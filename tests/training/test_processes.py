@@ -149,7 +149,7 @@ def group(tmp_path):
 
 @pytest.mark.usefixtures("group")
 @pytest.mark.parametrize("momentum", [0.1, None])
-@pytest.mark.parametrize("layer", [nn.BatchNorm2d, timm.layers.BatchNormAct2d])
+@pytest.mark.parametrize("layer", [nn.BatchNorm2d, timm().layers.BatchNormAct2d])
 def test_synchronised_batch_normalisation_of_one_process_is_torchs(layer, momentum):
     torch.manual_seed(0)
     plain, ours = layer(3, momentum=momentum), layer(3, momentum=momentum)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import bench
 from bench.analysis.views import views
@@ -205,8 +206,8 @@ def _environment(store: RecordStore) -> Environment:
         "grouped": "{:,.0f}".format,
         "slug": _slug,
         "verdict": verdict_badge,
-        "outcome": outcome_of,
-        "labels": labels_of,
+        "starts": starts_of,
+        "cells": cells_of,
         "within": within,
         "lines": lambda text: text.split("\n"),
     }
@@ -252,6 +253,27 @@ def labels_of(table: Table) -> list[Markup]:
         Markup("") if header in NAMELESS else Markup(' data-label="{}"').format(_one_line(header.partition("\n[")[0]))
         for header in table.headers
     ]
+
+
+def starts_of(table: Table, stack: bool) -> list[str]:
+    """By column, the tag that its cells begin with."""
+    labels = labels_of(table) if stack else [Markup("")] * len(table.headers)
+    kinds = [' class="n"' if i in table.numeric else "" for i in range(len(labels))]
+    return [f"<td{kind}{label}>" for kind, label in zip(kinds, labels, strict=True)]
+
+
+def cells_of(row: Sequence[str], starts: Sequence[str], linked: int = -1, link: str = "") -> Markup:
+    """A row's cells, one a line; the one in column `linked` is a link."""
+    cells = [f"{start}{_shown(cell)}</td>\n" for start, cell in zip(starts, row, strict=True)]
+    if linked >= 0 and not outcome_of(row[linked]):
+        cells[linked] = f'{starts[linked]}<a href="{escape(link)}">{escape(row[linked])}</a></td>\n'
+    return Markup("".join(cells))
+
+
+@lru_cache(100_000)
+def _shown(cell: str) -> Markup:
+    word = outcome_of(cell)
+    return Markup('<span class="verdict v-{}">{}</span>').format(word, cell) if word else escape(cell)
 
 
 def _one_line(header: str) -> str:

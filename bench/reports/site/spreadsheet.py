@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import lru_cache
 
 from bench.reports.table import Table
 
@@ -19,10 +20,11 @@ def safe_csv(table: Table) -> str:
     writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
     warning = [table.warning] if table.warning else []
     writer.writerow([*map(_field, table.headers), *(["warning"] if warning else [])])
-    writer.writerows([*map(_field, row), *warning] for row in table.rows)
+    writer.writerows([[*map(_field, row), *warning] for row in table.rows])
     return stream.getvalue()
 
 
+@lru_cache(100_000)
 def _field(text: str) -> str:
     if not text.isprintable():
         text = "".join(character if character.isprintable() else " " for character in text)
