@@ -5,7 +5,7 @@
 # make lint   formatting, style, types, layers
 # make docs   the documentation as pages: build/docs/index.html
 # make workflows  .github held to actionlint and zizmor
-# make perf   benchmarks (ratios; minutes), written to results/performance/
+# make perf   benchmarks as ratios, LibMTL, transformers and Lightning among the peers (half an hour or more), written to results/performance/
 # make simulation   what verdicts are worth: false alarms, coverage, power (minutes), written to results/simulations/
 # make scale  a million rows, 200,000 audited images (10 minutes, 3 GB of disk), written there too
 
@@ -40,7 +40,7 @@ workflows: $(VENV)/.workflows
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint
 	$(BIN)/zizmor --offline --quiet .github
 
-perf: $(VENV)/.development
+perf: $(VENV)/.peers
 	$(BIN)/python tests/performance/measure.py
 
 simulation: $(VENV)/.development
@@ -63,6 +63,10 @@ $(VENV)/.development: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.workflows: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[workflows]'
 	touch $@ $(VENV)/.runtime
+
+$(VENV)/.peers: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,peers]'
+	touch $@ $(VENV)/.development $(VENV)/.runtime
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -23,7 +23,8 @@ from intervals import CLUSTERS, bootstrapping
 from joblib import Parallel, delayed
 from jobs import jobs
 from numpy.lib.format import open_memmap
-from PIL import Image
+from peers import peers, refuse_without_peers
+from photographs import write_photographs
 from probe import cost
 from torch.nn import functional as F
 
@@ -174,12 +175,7 @@ def decoding(size: int, shape: tuple[int, int], repeats: int) -> Measured:
     width, height = max(shape), min(shape)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        rng = np.random.default_rng(0)
-        for i in range(PHOTOGRAPHS):
-            coarse = Image.fromarray(rng.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8))
-            fine = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)
-            noise = rng.normal(0, 6, fine.shape).astype(np.int16)
-            Image.fromarray(np.clip(fine + noise, 0, 255).astype(np.uint8)).save(root / f"{i}.jpg", quality=90)
+        write_photographs([root / f"{i}.jpg" for i in range(PHOTOGRAPHS)], width, height)
         names = [f"{i % PHOTOGRAPHS}.jpg" for i in range(DECODED)]
         pixels = open_memmap(root / "pixels.npy", mode="w+", dtype=np.uint8, shape=(DECODED, size, size, 3))
         target = Target(root / "pixels.npy", pixels.offset, size)
@@ -224,6 +220,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path("results/performance/measured.md"))
     arguments = parser.parse_args()
+    refuse_without_peers(parser)
     measured = [
         training_throughput("resnet_micro", arguments.repeats),
         training_throughput("efficientnet_micro", arguments.repeats),
@@ -232,6 +229,7 @@ def main() -> None:
         *(cost("resnet_micro", method, arguments.repeats) for method in ("multi_task", "distribution_matching")),
         *(bootstrapping(clusters, 5) for clusters in CLUSTERS),
         *jobs(),
+        *peers(max(arguments.repeats - 2, 1)),
         gathering(arguments.repeats),
         augmentation(arguments.repeats),
         drawing(max(arguments.repeats // 2, 1)),
