@@ -7,7 +7,10 @@ repeats are reported with their spread.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,7 +26,6 @@ from intervals import CLUSTERS, bootstrapping
 from joblib import Parallel, delayed
 from jobs import jobs
 from numpy.lib.format import open_memmap
-from peers import peers, refuse_without_peers
 from photographs import write_photographs
 from probe import cost
 from torch.nn import functional as F
@@ -210,6 +212,18 @@ def _bare_decoding(root: str, names: list[str], size: int) -> None:
             simplejpeg.decode_jpeg(stream.read(), "RGB", min_width=size, min_height=size)
 
 
+def peers(python: str, repeats: int) -> list[Measured]:
+    """The comparisons of peers.py, made where LibMTL, transformers and Lightning are installed.
+
+    That is a place of their own: where transformers is, evaluate imports it, and every start of bench takes longer.
+    """
+    command = [python, str(Path(__file__).parent / "peers.py"), "--repeats", str(repeats), "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return [Measured(**told) for told in json.loads(done.stdout.splitlines()[-1])]
+
+
 def _joint_run(backbone: str) -> tuple[SuitePlan, PlannedRun]:
     one = plan(open_catalog(), "faces", only=[backbone])[0]
     return one, next(run for run in one.runs if run.method == "multi_task")
@@ -219,9 +233,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path("results/performance/measured.md"))
+    parser.add_argument("--peers", default=sys.executable, help="the Python that has the extra `peers`")
     arguments = parser.parse_args()
-    refuse_without_peers(parser)
     measured = [
+        *peers(arguments.peers, arguments.repeats),
         training_throughput("resnet_micro", arguments.repeats),
         training_throughput("efficientnet_micro", arguments.repeats),
         *(coupling(suite, arguments.repeats) for suite in SUITES),
@@ -229,7 +244,6 @@ def main() -> None:
         *(cost("resnet_micro", method, arguments.repeats) for method in ("multi_task", "distribution_matching")),
         *(bootstrapping(clusters, 5) for clusters in CLUSTERS),
         *jobs(),
-        *peers(max(arguments.repeats - 2, 1)),
         gathering(arguments.repeats),
         augmentation(arguments.repeats),
         drawing(max(arguments.repeats // 2, 1)),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import logging
 import os
 import statistics
@@ -20,7 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,7 +38,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.data.batches import SourceData
 from bench.data.decode import cores
-from bench.models.network import Network, Normalisation, build_network, normalisation_of
+from bench.models.network import Network, Normalisation, build_network, check_name, normalisation_of
 from bench.specs.budget import Augmentation
 from bench.specs.dataset import SPLITS
 from bench.specs.run import RunSpec
@@ -82,10 +83,10 @@ _BUDGET = """
 _TINY = """
     kind: backbone
     name: tiny
-    title: A ViT of two blocks, patches of 32 pixels
+    title: A ViT whose patches are of 56 pixels
     family: ViT
     timm: test_vit
-    options: {img_size: 224, patch_size: 32}
+    options: {img_size: 224, patch_size: 56, embed_dim: 32, num_heads: 2, depth: 1}
 """
 _RESNET18 = """
     kind: backbone
@@ -214,7 +215,9 @@ def compared(
     pairs = [(theirs(), ours()) for _ in range(repeats)]
     slow, fast = (statistics.median(side) for side in zip(*pairs, strict=True))
     told = f"a step takes {slow * 1000:,.1f} / {fast * 1000:,.1f} ms"
-    return Measured(name, wanted, [one / other for one, other in pairs], f"{told}; {note}" if note else told)
+    measured = Measured(name, wanted, [one / other for one, other in pairs], f"{told}; {note}" if note else told)
+    print(measured.row, file=sys.stderr)  # the whole takes minutes
+    return measured
 
 
 # ---- what peers read ----
@@ -565,10 +568,12 @@ def _quiet() -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON instead of the table")
     arguments = parser.parse_args()
     refuse_without_peers(parser)
-    for measured in peers(arguments.repeats):
-        print(measured.row)
+    check_name("resnet18")  # timm before all else: only bench imports it well beside a CPU build of torch
+    measured = peers(arguments.repeats)
+    print(json.dumps([asdict(one) for one in measured]) if arguments.json else "\n".join(one.row for one in measured))
 
 
 if __name__ == "__main__":
