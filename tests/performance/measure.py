@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -31,21 +32,27 @@ from probe import cost
 from torch.nn import functional as F
 
 from bench.data.augmentation import augment, draw_changes
-from bench.data.batches import SourceData
+from bench.data.batches import Batches, SourceData
 from bench.data.decode import CHUNK, Sources, Target, cores, decode
 from bench.data.drawing.faces import ACTION_UNITS, draw_faces, draw_identities
-from bench.data.labels import Names
+from bench.data.labels import LabelTable, Names
+from bench.data.store import open_store, write_store
 from bench.models.network import build_network, normalisation_of
 from bench.runs.plan import PlannedRun, SuitePlan, plan
 from bench.specs.budget import Augmentation
 from bench.specs.catalog import open_catalog
-from bench.training.loop import train
+from bench.training.feed import fed
+from bench.training.labelling import label
+from bench.training.loop import make_accelerator, train
+from bench.training.processes import Processes
+from bench.training.teachers import teaching
 
 STEPS = 60
 DRAWN = 10_000
 PEER_DRAWN = 300
 PHOTOGRAPHS = 200
 DECODED = 6000
+MANY = 100_000
 
 
 def training_throughput(backbone: str, repeats: int) -> Measured:
@@ -113,6 +120,47 @@ def gathering(repeats: int) -> Measured:
     return Measured(
         name, "at least 0.90", in_turn(lambda: timed(store.gather), lambda: timed(raw.__getitem__), repeats), ""
     )
+
+
+def first_batch(repeats: int, count: int = MANY, size: int = 64) -> Measured:
+    """Seconds from opening a prepared store of many images until the first batch is on the device, labels and all."""
+    catalog = open_catalog()
+    run = next(run.spec for run in plan(catalog, "faces", seeds=1)[0].runs if run.method == "single_task")
+    run = run.model_copy(update={"recipe": run.recipe.model_copy(update={"image_size": size})})
+    (about,), (task,) = run.sources, run.tasks
+    accelerator = make_accelerator("float32")
+    processes = Processes.of(accelerator)
+    with tempfile.TemporaryDirectory() as name:
+        (work := Path(name) / "work").mkdir()
+        images = open_memmap(work / "images.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
+        images[:] = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+        images.flush()
+        splits = np.where(np.arange(count) % 10 < 2, np.arange(count) % 10 + 1, 0).astype(np.int8)
+        classes = (np.arange(count) % len(task.labels)).astype(np.int32)
+        names = Names(f"{i}.png" for i in range(count))
+        write_store(
+            Path(name) / "store", images=work / "images.npy",
+            labels=LabelTable(names, splits, Names([""] * count), {task.name: classes}),
+            dataset=about.dataset, image_size=size, label_names={task.name: task.labels}, standin=None,
+        )  # fmt: skip
+
+        def opened() -> float:
+            started = time.perf_counter()
+            sources = [SourceData(about, open_store(Path(name) / "store"))]
+            labelling = label(run, sources, teaching(run, sources, {}, accelerator))
+            batches = Batches.over(sources, labelling.rows, run.recipe.augmentation, size, run.seed)
+            with closing(fed(batches, labelling, range(1), accelerator.device, processes)) as feed:
+                next(feed)
+                if accelerator.device.type == "cuda":
+                    torch.cuda.synchronize()
+            return time.perf_counter() - started
+
+        opened()
+        seconds = [opened() for _ in range(repeats)]
+    name = (
+        f"seconds from opening a store of {count:,} images of {size} px to the first batch on {accelerator.device.type}"
+    )
+    return Measured(name, "under 0.50", seconds, "its pages are in memory")
 
 
 def drawing(repeats: int) -> Measured:
@@ -245,6 +293,7 @@ def main() -> None:
         *(bootstrapping(clusters, 5) for clusters in CLUSTERS),
         *jobs(),
         gathering(arguments.repeats),
+        first_batch(arguments.repeats),
         augmentation(arguments.repeats),
         drawing(max(arguments.repeats // 2, 1)),
         *(decoding(size, shape, arguments.repeats) for shape in ((500, 375), (218, 178)) for size in (64, 224)),
