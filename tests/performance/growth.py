@@ -260,12 +260,15 @@ GROWTHS = {
 }
 
 
-def exponent(sizes: Sequence[int], costs: Sequence[float], fixed: float, least: float) -> float | None:
-    """The slope of log(cost - fixed) over log(size); None where costs hardly grow."""
+def judged(sizes: Sequence[int], costs: Sequence[float], fixed: float, least: float) -> str:
+    """The slope of log(cost - fixed) over log(size) in words; bold where it is more than linear."""
+    if costs[-1] - costs[0] < least + LEAST_PART * fixed:
+        return "hardly any"
     added = np.array(costs) - fixed
-    if costs[-1] - costs[0] < least + LEAST_PART * fixed or (added <= 0).any():
-        return None
-    return float(np.polyfit(np.log(sizes), np.log(added), 1)[0])
+    if (added <= 0).any():
+        return "not fitted: a size cost less than the small one"
+    slope = float(np.polyfit(np.log(sizes), np.log(added), 1)[0])
+    return f"{slope:.2f}" if slope <= LINEAR else f"**{slope:.2f}**"
 
 
 def measured_apart(name: str, size: int) -> dict[str, Cost]:
@@ -294,17 +297,11 @@ def rows_of(name: str, sizes: tuple[int, int, int], repeats: int) -> list[str]:
         rows.append(
             f"| {name}: {part} | {' / '.join(f'{size:,}' for size in (growth.small, *sizes))} "
             f"| {' / '.join(f'{value:.2f}' for value in (fixed.seconds, *seconds))} "
-            f"| {_judged(exponent(sizes, seconds, fixed.seconds, LEAST_SECONDS))} "
+            f"| {judged(sizes, seconds, fixed.seconds, LEAST_SECONDS)} "
             f"| {' / '.join(f'{value:,.0f}' for value in (fixed.mebibytes, *memory))} "
-            f"| {_judged(exponent(sizes, memory, fixed.mebibytes, LEAST_MEBIBYTES))} |"
+            f"| {judged(sizes, memory, fixed.mebibytes, LEAST_MEBIBYTES)} |"
         )
     return rows
-
-
-def _judged(slope: float | None) -> str:
-    if slope is None:
-        return "hardly any"
-    return f"{slope:.2f}" if slope <= LINEAR else f"**{slope:.2f}**"
 
 
 def main() -> None:
