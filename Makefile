@@ -5,15 +5,17 @@
 # make lint   formatting, style, types, layers
 # make docs   the documentation as pages: build/docs/index.html
 # make workflows  .github held to actionlint and zizmor
-# make perf   benchmarks (ratios; minutes), written to results/performance/
+# make perf   benchmarks as ratios, LibMTL, transformers and Lightning among the peers (half an hour or more), written to results/performance/
 # make simulation   what verdicts are worth: false alarms, coverage, power (minutes), written to results/simulations/
 # make scale  a million rows, 200,000 audited images (10 minutes, 3 GB of disk), written there too
+# make growth  how time and memory grow with images, tasks, data sets, methods and records (half an hour), written there too
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := $(VENV)-peers
 
-.PHONY: demo test check external lint docs workflows perf scale simulation clean
+.PHONY: demo test check external lint docs workflows perf scale growth simulation clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
@@ -40,14 +42,17 @@ workflows: $(VENV)/.workflows
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint
 	$(BIN)/zizmor --offline --quiet .github
 
-perf: $(VENV)/.development
-	$(BIN)/python tests/performance/measure.py
+perf: $(VENV)/.development $(PEERS)/.installed
+	$(BIN)/python tests/performance/measure.py --peers $(PEERS)/bin/python
 
 simulation: $(VENV)/.development
 	$(BIN)/python -m tests.analysis.simulate
 
 scale: $(VENV)/.development
 	$(BIN)/python tests/performance/scale.py
+
+growth: $(VENV)/.development
+	$(BIN)/python tests/performance/growth.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -64,5 +69,10 @@ $(VENV)/.workflows: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[workflows]'
 	touch $@ $(VENV)/.runtime
 
+$(PEERS)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet -c constraints.txt -e '.[peers]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -215,11 +215,22 @@ SHOWN = {
 }
 
 
-def test_benchmarks_can_be_started():
+@pytest.mark.parametrize("benchmark", ["measure.py", "peers.py"])
+def test_benchmarks_can_be_started(benchmark):
     """They are run by hand: what they build on must not move away from under them unseen."""
-    found = run(sys.executable, "tests/performance/measure.py", "--help", cwd=ROOT)
+    found = run(sys.executable, f"tests/performance/{benchmark}", "--help", cwd=ROOT)
     assert found.returncode == 0, found.stderr
     assert "--repeats" in found.stdout
+
+
+def test_growth_is_measured(tmp_path):
+    answer = tmp_path / "answer.json"
+    command = ("tests/performance/growth.py", "--one", "tasks", "--size", "2", "--answer", answer)
+    found = run(sys.executable, *command, cwd=ROOT)
+    assert found.returncode == 0, found.stderr
+    costs = json.loads(answer.read_text(encoding="utf-8"))
+    assert set(costs) == {"planning", "24 joint steps"}
+    assert all(seconds > 0 and mebibytes > 50 for seconds, mebibytes in costs.values())
 
 
 def test_the_readme_shows_command_lines():

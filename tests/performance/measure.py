@@ -7,10 +7,14 @@ repeats are reported with their spread.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -23,27 +27,33 @@ from intervals import CLUSTERS, bootstrapping
 from joblib import Parallel, delayed
 from jobs import jobs
 from numpy.lib.format import open_memmap
-from PIL import Image
+from photographs import write_photographs
 from probe import cost
 from torch.nn import functional as F
 
 from bench.data.augmentation import augment, draw_changes
-from bench.data.batches import SourceData
+from bench.data.batches import Batches, SourceData
 from bench.data.decode import CHUNK, Sources, Target, cores, decode
 from bench.data.drawing.faces import ACTION_UNITS, draw_faces, draw_identities
-from bench.data.labels import Names
+from bench.data.labels import LabelTable, Names
+from bench.data.store import open_store, write_store
 from bench.models._timm import has_compiled_operators
 from bench.models.network import build_network, normalisation_of
 from bench.runs.plan import PlannedRun, SuitePlan, plan
 from bench.specs.budget import Augmentation
 from bench.specs.catalog import open_catalog
-from bench.training.loop import train
+from bench.training.feed import fed
+from bench.training.labelling import label
+from bench.training.loop import make_accelerator, train
+from bench.training.processes import Processes
+from bench.training.teachers import teaching
 
 STEPS = 60
 DRAWN = 10_000
 PEER_DRAWN = 300
 PHOTOGRAPHS = 200
 DECODED = 6000
+MANY = 100_000
 
 
 def training_throughput(backbone: str, repeats: int) -> Measured:
@@ -113,6 +123,47 @@ def gathering(repeats: int) -> Measured:
     )
 
 
+def first_batch(repeats: int, count: int = MANY, size: int = 64) -> Measured:
+    """Seconds from opening a prepared store of many images until the first batch is on the device, labels and all."""
+    catalog = open_catalog()
+    run = next(run.spec for run in plan(catalog, "faces", seeds=1)[0].runs if run.method == "single_task")
+    run = run.model_copy(update={"recipe": run.recipe.model_copy(update={"image_size": size})})
+    (about,), (task,) = run.sources, run.tasks
+    accelerator = make_accelerator("float32")
+    processes = Processes.of(accelerator)
+    with tempfile.TemporaryDirectory() as name:
+        (work := Path(name) / "work").mkdir()
+        images = open_memmap(work / "images.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
+        images[:] = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+        images.flush()
+        splits = np.where(np.arange(count) % 10 < 2, np.arange(count) % 10 + 1, 0).astype(np.int8)
+        classes = (np.arange(count) % len(task.labels)).astype(np.int32)
+        names = Names(f"{i}.png" for i in range(count))
+        write_store(
+            Path(name) / "store", images=work / "images.npy",
+            labels=LabelTable(names, splits, Names([""] * count), {task.name: classes}),
+            dataset=about.dataset, image_size=size, label_names={task.name: task.labels}, standin=None,
+        )  # fmt: skip
+
+        def opened() -> float:
+            started = time.perf_counter()
+            sources = [SourceData(about, open_store(Path(name) / "store"))]
+            labelling = label(run, sources, teaching(run, sources, {}, accelerator))
+            batches = Batches.over(sources, labelling.rows, run.recipe.augmentation, size, run.seed)
+            with closing(fed(batches, labelling, range(1), accelerator.device, processes)) as feed:
+                next(feed)
+                if accelerator.device.type == "cuda":
+                    torch.cuda.synchronize()
+            return time.perf_counter() - started
+
+        opened()
+        seconds = [opened() for _ in range(repeats)]
+    name = (
+        f"seconds from opening a store of {count:,} images of {size} px to the first batch on {accelerator.device.type}"
+    )
+    return Measured(name, "under 0.50", seconds, "its pages are in memory")
+
+
 def drawing(repeats: int) -> Measured:
     """Drawing stand-in faces against drawing the same number one at a time (a chunk of one)."""
     rng = np.random.default_rng(0)
@@ -176,12 +227,7 @@ def decoding(size: int, shape: tuple[int, int], repeats: int) -> Measured:
     width, height = max(shape), min(shape)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        rng = np.random.default_rng(0)
-        for i in range(PHOTOGRAPHS):
-            coarse = Image.fromarray(rng.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8))
-            fine = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)
-            noise = rng.normal(0, 6, fine.shape).astype(np.int16)
-            Image.fromarray(np.clip(fine + noise, 0, 255).astype(np.uint8)).save(root / f"{i}.jpg", quality=90)
+        write_photographs([root / f"{i}.jpg" for i in range(PHOTOGRAPHS)], width, height)
         names = [f"{i % PHOTOGRAPHS}.jpg" for i in range(DECODED)]
         pixels = open_memmap(root / "pixels.npy", mode="w+", dtype=np.uint8, shape=(DECODED, size, size, 3))
         target = Target(root / "pixels.npy", pixels.offset, size)
@@ -216,6 +262,18 @@ def _bare_decoding(root: str, names: list[str], size: int) -> None:
             simplejpeg.decode_jpeg(stream.read(), "RGB", min_width=size, min_height=size)
 
 
+def peers(python: str, repeats: int) -> list[Measured]:
+    """The comparisons of peers.py, made where LibMTL, transformers and Lightning are installed.
+
+    That is a place of their own: where transformers is, evaluate imports it, and every start of bench takes longer.
+    """
+    command = [python, str(Path(__file__).parent / "peers.py"), "--repeats", str(repeats), "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return [Measured(**told) for told in json.loads(done.stdout.splitlines()[-1])]
+
+
 def _joint_run(backbone: str) -> tuple[SuitePlan, PlannedRun]:
     one = plan(open_catalog(), "faces", only=[backbone])[0]
     return one, next(run for run in one.runs if run.method == "multi_task")
@@ -225,8 +283,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path("results/performance/measured.md"))
+    parser.add_argument("--peers", default=sys.executable, help="the Python that has the extra `peers`")
     arguments = parser.parse_args()
     measured = [
+        *peers(arguments.peers, arguments.repeats),
         training_throughput("resnet_micro", arguments.repeats),
         training_throughput("efficientnet_micro", arguments.repeats),
         *(coupling(suite, arguments.repeats) for suite in SUITES),
@@ -235,6 +295,7 @@ def main() -> None:
         *(bootstrapping(clusters, 5) for clusters in CLUSTERS),
         *jobs(),
         gathering(arguments.repeats),
+        first_batch(arguments.repeats),
         augmentation(arguments.repeats),
         drawing(max(arguments.repeats // 2, 1)),
         *(decoding(size, shape, arguments.repeats) for shape in ((500, 375), (218, 178)) for size in (64, 224)),
