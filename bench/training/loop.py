@@ -179,7 +179,9 @@ class _Training:
         self.balancer: Balancer = balancer_of(run).to(accelerator.device)
         # accelerate's wrapper would give copies of features and logits, between which no gradient flows
         self.network: Network = network.to(accelerator.device)
-        self.optimizer = accelerator.prepare(make_optimizer(network, self.balancer, run.recipe.optimizer))
+        self.optimizer = make_optimizer(network, self.balancer, run.recipe.optimizer)
+        self.backbone = tuple(network.backbone.parameters())
+        self.heads = {task: tuple(head.parameters()) for task, head in network.heads.items()}
         self.objective = Objective(run, accelerator.device)
         with self._timed("labels"):
             self.labelling = label(run, sources, teaching(run, sources, teachers, accelerator))
@@ -265,10 +267,7 @@ class _Training:
         self.processes.add_up(self.network.parameters())
         if (step + 1) % LOG_EVERY == 0:
             self._refuse_infinite_gradients(step)
-        if recipe.optimizer.clip_norm is not None:
-            self.accelerator.clip_grad_norm_(self.network.parameters(), recipe.optimizer.clip_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self._update()
         if self.balancer.looks_again:
             with torch.no_grad(), without_traces(self.network):
                 self.balancer.after_step(torch.stack(list(self._forward(images, targets)[1].balanced.values())))
@@ -283,14 +282,36 @@ class _Training:
         return response.features, self.objective(logits, targets)
 
     def _backward(self, losses: Losses, step: int, features: Tensor) -> None:
-        heads = {task: tuple(head.parameters()) for task, head in self.network.heads.items()}
-        shared = Shared(features, tuple(self.network.backbone.parameters()), heads, self.processes.total)
+        shared = Shared(features, self.backbone, self.heads, self.processes.total)
         try:
-            self.balancer.backward(losses, step, shared, self.accelerator.backward)
+            self.balancer.backward(losses, step, shared, self._derive)
         except Exception as error:  # a solver may break on numbers that are not finite before the log tells of them
             if all(bool(torch.isfinite(value)) for value in losses.parts.values()):
                 raise
             raise Diverged(f"the loss was not finite at step {step + 1}", hint=_CALMER) from error
+
+    def _derive(self, loss: Tensor) -> None:
+        """Accumulate the gradients of a scalar, scaled where the precision is too coarse for them."""
+        scaler = self.accelerator.scaler
+        scaled = loss if scaler is None else scaler.scale(loss)
+        scaled.backward()  # type: ignore[no-untyped-call]
+
+    def _update(self) -> None:
+        """Change the weights by the gradients, and forget these; a scaler leaves out a step whose gradients overflow.
+
+        accelerate's own wrappers would look for optional packages on the disk at each step.
+        """
+        scaler, clip_norm = self.accelerator.scaler, self.run.recipe.optimizer.clip_norm
+        if clip_norm is not None:
+            if scaler is not None:
+                scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip_norm)
+        if scaler is None:
+            self.optimizer.step()
+        else:
+            scaler.step(self.optimizer)
+            scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
 
     def save(self) -> None:
         """Write the checkpoint; of several processes, the first one does."""
@@ -310,11 +331,11 @@ class _Training:
     def _write_checkpoint(self) -> None:
         scaler = self.accelerator.scaler
         scaler_state = None if scaler is None else scaler.state_dict()
-        network, optimizer = self.network, self.optimizer.optimizer
+        network, optimizer = self.network, self.optimizer
         save_checkpoint(self.checkpoint, self.run.id, self.state, network, self.balancer, optimizer, scaler_state)
 
     def _resume(self) -> None:
-        network, optimizer = self.network, self.optimizer.optimizer
+        network, optimizer = self.network, self.optimizer
         found = load_checkpoint(self.checkpoint, self.run.id, network, self.balancer, optimizer)
         if found is None:
             return
