@@ -14,6 +14,7 @@ from bench.data.prepare import Preparation
 from bench.errors import InfrastructureError, Interrupted, is_infrastructure
 from bench.runs.agenda import Agenda, SecondsOf, Tally, in_order
 from bench.runs.job import Job, Worker, ended_before, storage_failed
+from bench.runs.monitoring import UNMONITORED, Monitoring
 from bench.runs.observer import Observer
 from bench.runs.plan import SuitePlan
 from bench.runs.records import RecordStore
@@ -100,6 +101,7 @@ def execute(
     command: Sequence[str] = (),
     should_stop: Callable[[], bool] = lambda: False,
     tally: Tally | None = None,
+    monitoring: Monitoring = UNMONITORED,
 ) -> Tally:
     """Carry out all missing runs of some plans; how long they take, by `seconds_of`, decides on their order.
 
@@ -112,7 +114,7 @@ def execute(
     teachers = frozenset[str]().union(*(plan.teachers for plan in plans))
     for plan in plans:
         prepare_data(list(plan.preparations.values()), observer, should_stop)
-        jobs |= _jobs(plan, teachers, store, tuple(command))
+        jobs |= _jobs(plan, teachers, store, tuple(command), monitoring)
     store.tidy()
     left = []
     for job in jobs.values():
@@ -145,7 +147,9 @@ def check_machine(budgets: Iterable[BudgetSpec]) -> None:
         make_accelerator(budget.precision)
 
 
-def _jobs(plan: SuitePlan, teachers: frozenset[str], store: RecordStore, command: tuple[str, ...]) -> dict[str, Job]:
+def _jobs(
+    plan: SuitePlan, teachers: frozenset[str], store: RecordStore, command: tuple[str, ...], monitoring: Monitoring
+) -> dict[str, Job]:
     """The jobs of a plan whose data is prepared, by run id."""
     for preparation in plan.preparations.values():
         preparation.open(limit=plan.limit)  # what is damaged is said before anything is done
@@ -160,6 +164,7 @@ def _jobs(plan: SuitePlan, teachers: frozenset[str], store: RecordStore, command
             keep_network=run.spec.id in teachers,
             checkpoint_every=plan.suite.budget.checkpoint_every,
             command=command,
+            monitoring=monitoring,
         )
         for run in runs.values()
     }

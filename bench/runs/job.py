@@ -19,6 +19,7 @@ from bench.errors import Diverged, InfrastructureError, Interrupted, UsageError,
 from bench.runs.environment import environment
 from bench.runs.follow import Work, hand_out
 from bench.runs.heartbeat import Heartbeat
+from bench.runs.monitoring import UNMONITORED, Monitoring, trace_file
 from bench.runs.observer import RunObserver
 from bench.runs.plan import PlannedRun
 from bench.runs.records import RECORD_VERSION, Cost, Failure, FailureKind, Record, RecordStore, Score, predictions_table
@@ -37,6 +38,7 @@ class Job:
     """All that carrying out one run needs to know.
 
     `data`: prepared stores by data set; `teachers`: the runs it learns from; `keep_network`: others learn from it.
+    `monitoring`: how it is looked at meanwhile.
     """
 
     run: PlannedRun
@@ -46,6 +48,7 @@ class Job:
     keep_network: bool
     checkpoint_every: int
     command: tuple[str, ...] = ()
+    monitoring: Monitoring = UNMONITORED
 
     @property
     def id(self) -> str:
@@ -109,7 +112,8 @@ class Worker:
         try:
             self._teach(job, store)
             resumed = store.checkpoint(run.spec).is_file()
-            outcome = self._train(run, job, store, keep_network=job.keep_network)
+            profile = trace_file(job.results, job.id) if job.monitoring.profile else None
+            outcome = self._train(run, job, store, keep_network=job.keep_network, profile=profile)
             seconds = dict(outcome.seconds)
             record, tables = _measured(job, watch, outcome)
             if not resumed:  # else the phases hold time of earlier attempts
@@ -130,7 +134,9 @@ class Worker:
             return Ended("done", record)
         return Ended("diverged" if record.failure.kind == "diverged" else "failed", record)
 
-    def _train(self, run: PlannedRun, job: Job, store: RecordStore, *, keep_network: bool) -> Outcome:
+    def _train(
+        self, run: PlannedRun, job: Job, store: RecordStore, *, keep_network: bool, profile: Path | None = None
+    ) -> Outcome:
         """Train a run of the job: its own, or a teacher's."""
         spec = run.spec
         self.observer.started(run, store.checkpoint(spec).is_file())
@@ -159,6 +165,7 @@ class Worker:
             teachers=networks,
             progress=stepped,
             should_stop=self.should_stop,
+            profile=profile,
             warn=lambda message: self.observer.warned(f"{run.title}: {message}"),
         )
         if keep_network:

@@ -35,6 +35,7 @@ from bench.training.labelling import Changes, label
 from bench.training.launch import several
 from bench.training.pieces import in_pieces, refuse_lone_images, respond
 from bench.training.processes import Processes
+from bench.training.profiling import profiled
 from bench.training.schedule import learning_rate_factor
 from bench.training.teachers import teaching
 
@@ -99,15 +100,16 @@ def train(
     progress: Progress = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
     probe: Probe | None = None,
+    profile: Path | None = None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Outcome:
     """Train, select on validation, and predict the test split once.
 
     Goes on from `checkpoint` if it holds this run, and writes it every `checkpoint_every` steps. `should_stop` is asked
     after each step; if so, a checkpoint is written and `Interrupted` raised. `teachers` are files of the networks that
-    the run's teachers ended with, by run id. A `probe` is shown the steps that it wants. Where the device runs out of
-    memory, each batch is divided, which `warn` is told. Raises `Diverged` when a loss or a prediction is not finite,
-    `MemoryError` when memory does not hold a single image.
+    the run's teachers ended with, by run id. A `probe` is shown the steps that it wants. A handful of steps is profiled
+    to the file `profile`. Where the device runs out of memory, each batch is divided, which `warn` is told. Raises
+    `Diverged` when a loss or a prediction is not finite, `MemoryError` when memory does not hold a single image.
     """
 
     def attempt(pieces: int) -> Outcome:
@@ -115,7 +117,7 @@ def train(
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(run.seed, "dropout"))
             training = _Training(run, sources, accelerator, checkpoint, teachers or {}, probe, pieces)
-            training.run_steps(checkpoint_every, progress, should_stop)
+            training.run_steps(checkpoint_every, progress, should_stop, profile)
             return training.outcome()
 
     def divided(pieces: int) -> None:
@@ -192,7 +194,9 @@ class _Training:
         self.losses: dict[str, Tensor] = {}
         self._resume()
 
-    def run_steps(self, checkpoint_every: int, progress: Progress, should_stop: Callable[[], bool]) -> None:
+    def run_steps(
+        self, checkpoint_every: int, progress: Progress, should_stop: Callable[[], bool], profile: Path | None
+    ) -> None:
         """All steps that are still to do."""
         steps = self.run.recipe.steps
         looks = evenly_spaced(steps, self.run.recipe.evaluations)
@@ -200,8 +204,11 @@ class _Training:
         if self.probe is not None and self.state.step == 0:
             self.probe.validated(step=0, network=self.network)
         to_do = range(self.state.step, steps)
-        with closing(fed(self.batches, self.labelling, to_do, self.accelerator.device, self.processes)) as batches:
-            for step in to_do:
+        with (
+            closing(fed(self.batches, self.labelling, to_do, self.accelerator.device, self.processes)) as batches,
+            closing(profiled(to_do, profile)) as taken,
+        ):
+            for step in taken:
                 with self._timed("train"):
                     self._count(self.step(step, next(batches)))
                     if self.state.step % LOG_EVERY == 0 or self.state.step in looks:
@@ -294,7 +301,7 @@ class _Training:
         """Accumulate the gradients of a scalar, scaled where the precision is too coarse for them."""
         scaler = self.accelerator.scaler
         scaled = loss if scaler is None else scaler.scale(loss)
-        scaled.backward()  # type: ignore[no-untyped-call]
+        scaled.backward()
 
     def _update(self) -> None:
         """Change the weights by the gradients, and forget these; a scaler leaves out a step whose gradients overflow.
