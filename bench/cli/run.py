@@ -30,7 +30,7 @@ from bench.cli.options import (
     results_of,
 )
 from bench.errors import NothingMeasured, UsageError
-from bench.runs.monitoring import UNMONITORED, Monitoring, traces
+from bench.runs.monitoring import UNMONITORED, Monitoring, monitoring, traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -113,6 +113,15 @@ def run(
             "--profile", help="Profile a handful of steps of each run that is carried out; see results/profiles."
         ),
     ] = False,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tracker",
+            metavar="NAME",
+            help="Tell tensorboard, wandb or mlflow how each run goes; may be given several times. TensorBoard's files "
+            "stand in results/trackers.",
+        ),
+    ] = None,
 ) -> None:
     """Do what a suite still lacks, then show transfer verdicts and the leaderboard.
 
@@ -133,9 +142,11 @@ def run(
             "--jobs and --gpu-slots carry out several runs at once, and torchrun shares each run between processes",
             hint="give one of them",
         )
-    if dry_run and profile:
+    watched = monitoring(profile=profile, trackers=tracker or ())
+    if dry_run and watched != UNMONITORED:
         raise UsageError(
-            "--dry-run carries nothing out, so that there is nothing to profile", hint="leave out one of them"
+            "--dry-run carries nothing out, so that there is nothing to profile or to track",
+            hint="leave out one of them",
         )
     if follows():
         if not dry_run:
@@ -173,9 +184,7 @@ def run(
                 store=store,
             )
             profiled_before = traces(store.results)
-            plans, tally = carry_out(
-                make_plans, store, should_stop, workers or InThisProcess(), monitoring=Monitoring(profile=profile)
-            )
+            plans, tally = carry_out(make_plans, store, should_stop, workers or InThisProcess(), watched=watched)
         _print_results(plans, store)
         if profile:
             _print_profiles(plans, {file for file, _ in traces(store.results) - profiled_before}, store)
@@ -289,7 +298,7 @@ def carry_out(
     executor: Executor,
     *,
     show: bool = True,
-    monitoring: Monitoring = UNMONITORED,
+    watched: Monitoring = UNMONITORED,
 ) -> tuple[tuple[SuitePlan, ...], Tally]:
     """Carry out plans, and plan again for as long as ended trials bring new runs; `show` the plans first."""
     from bench.cli.progress import RunProgress
@@ -313,7 +322,7 @@ def carry_out(
                 command=command,
                 should_stop=should_stop,
                 tally=tally,
-                monitoring=monitoring,
+                monitoring=watched,
             )
         attempted = {planned.spec.id for one in plans for planned in one.everything}
         if not any(one.to_come for one in plans):

@@ -28,6 +28,7 @@ from bench.specs.components import load_part
 from bench.training.evaluation import all_scores
 from bench.training.launch import several
 from bench.training.loop import Outcome, train
+from bench.training.tracking import Track, tracking
 
 POLL_SECONDS = 1.0
 """How often a run that another process holds is asked for."""
@@ -101,11 +102,15 @@ class Worker:
         try:
             with store.hold(job.run.spec):
                 ended = ended_before(job.run, store)  # another process may have ended it meanwhile
-                return ended if ended is not None else self._carry_out(job, store)
+                if ended is not None:
+                    return ended
+                run, names = job.run, job.monitoring.trackers
+                with tracking(run.spec, run.title, run.suite, names, job.results / "trackers") as track:
+                    return self._carry_out(job, store, track)
         except Timeout:
             return Ended("held")
 
-    def _carry_out(self, job: Job, store: RecordStore) -> Ended:
+    def _carry_out(self, job: Job, store: RecordStore, track: Track) -> Ended:
         watch, run = _Watch(), job.run
         if state_of(run, store) == "damaged":  # only under the lock: another may be putting a good record in its place
             self.observer.warned(f"a record could not be read and was moved to {store.set_aside(run.spec)}")
@@ -113,7 +118,7 @@ class Worker:
             self._teach(job, store)
             resumed = store.checkpoint(run.spec).is_file()
             profile = trace_file(job.results, job.id) if job.monitoring.profile else None
-            outcome = self._train(run, job, store, keep_network=job.keep_network, profile=profile)
+            outcome = self._train(run, job, store, keep_network=job.keep_network, profile=profile, track=track)
             seconds = dict(outcome.seconds)
             record, tables = _measured(job, watch, outcome)
             if not resumed:  # else the phases hold time of earlier attempts
@@ -121,6 +126,7 @@ class Worker:
             assert record.cost is not None
             record = record.model_copy(update={"cost": record.cost.model_copy(update={"seconds": seconds})})
             record = store.add(record, tables)
+            track(run.spec.recipe.steps, _flat_scores(record))
         except (Interrupted, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -135,7 +141,14 @@ class Worker:
         return Ended("diverged" if record.failure.kind == "diverged" else "failed", record)
 
     def _train(
-        self, run: PlannedRun, job: Job, store: RecordStore, *, keep_network: bool, profile: Path | None = None
+        self,
+        run: PlannedRun,
+        job: Job,
+        store: RecordStore,
+        *,
+        keep_network: bool,
+        profile: Path | None = None,
+        track: Track = lambda step, values: None,
     ) -> Outcome:
         """Train a run of the job: its own, or a teacher's."""
         spec = run.spec
@@ -166,6 +179,7 @@ class Worker:
             progress=stepped,
             should_stop=self.should_stop,
             profile=profile,
+            track=track,
             warn=lambda message: self.observer.warned(f"{run.title}: {message}"),
         )
         if keep_network:
@@ -258,6 +272,17 @@ def _measured(job: Job, watch: _Watch, outcome: Outcome) -> tuple[Record, list[t
         }
     )
     return record, tables
+
+
+def _flat_scores(record: Record) -> dict[str, float]:
+    """The test scores that are defined, by name."""
+    return {
+        f"test/{dataset}.{task}.{metric}": score.value
+        for dataset, tasks in record.scores.items()
+        for task, metrics in tasks.items()
+        for metric, score in metrics.items()
+        if score.value is not None
+    }
 
 
 def _store_failure(job: Job, store: RecordStore, watch: _Watch, error: Exception) -> Record:

@@ -38,6 +38,7 @@ from bench.training.processes import Processes
 from bench.training.profiling import profiled
 from bench.training.schedule import learning_rate_factor
 from bench.training.teachers import teaching
+from bench.training.tracking import Track
 
 _MIXED = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 _FUSED = ("adam", "adamw", "sgd")  # torch's own, which update all parameters in one call
@@ -101,6 +102,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     probe: Probe | None = None,
     profile: Path | None = None,
+    track: Track = lambda step, values: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Outcome:
     """Train, select on validation, and predict the test split once.
@@ -108,15 +110,16 @@ def train(
     Goes on from `checkpoint` if it holds this run, and writes it every `checkpoint_every` steps. `should_stop` is asked
     after each step; if so, a checkpoint is written and `Interrupted` raised. `teachers` are files of the networks that
     the run's teachers ended with, by run id. A `probe` is shown the steps that it wants. A handful of steps is profiled
-    to the file `profile`. Where the device runs out of memory, each batch is divided, which `warn` is told. Raises
-    `Diverged` when a loss or a prediction is not finite, `MemoryError` when memory does not hold a single image.
+    to the file `profile`. `track` is told losses and validation scores when the loop itself looks at them. Where the
+    device runs out of memory, each batch is divided, which `warn` is told. Raises `Diverged` when a loss or a
+    prediction is not finite, `MemoryError` when memory does not hold a single image.
     """
 
     def attempt(pieces: int) -> Outcome:
         accelerator = make_accelerator(run.recipe.precision)
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(run.seed, "dropout"))
-            training = _Training(run, sources, accelerator, checkpoint, teachers or {}, probe, pieces)
+            training = _Training(run, sources, accelerator, checkpoint, teachers or {}, probe, track, pieces)
             training.run_steps(checkpoint_every, progress, should_stop, profile)
             return training.outcome()
 
@@ -164,10 +167,11 @@ class _Training:
         checkpoint: Path,
         teachers: Mapping[str, Path],
         probe: Probe | None,
+        track: Track,
         pieces: int,
     ) -> None:
         self.run, self.sources, self.accelerator, self.checkpoint = run, sources, accelerator, checkpoint
-        self.probe, self.pieces = probe, pieces
+        self.probe, self.track, self.pieces = probe, track, pieces
         self.processes = _sharing(run, accelerator, probe)
         self.state = State()
         self.tasks = {task.name: task for task in run.tasks}
@@ -361,6 +365,8 @@ class _Training:
         since = self.state.step - (self.state.curve[-1]["step"] if self.state.curve else 0)
         means = {name: float(value) / since for name, value in self.losses.items()}
         self.state.curve.append({"step": self.state.step, "losses": means})
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.track(self.state.step, {f"loss/{name}": value for name, value in means.items()} | {"learning_rate": rate})
         self.losses = {}
 
     def _validate(self) -> None:
@@ -369,6 +375,8 @@ class _Training:
             if self.probe is not None:
                 self.probe.validated(step=self.state.step, network=self.network)
             self.state.curve[-1]["validation"] = None if math.isnan(score) else score
+            if not math.isnan(score):
+                self.track(self.state.step, {"validation/score": score})
             if self.state.best_score is None or score > self.state.best_score:
                 self.state.best_score = None if math.isnan(score) else score
                 self.state.best_step = self.state.step
