@@ -20,6 +20,7 @@ from bench.runs.plan import SuitePlan
 from bench.runs.records import RecordStore
 from bench.runs.shares import Share
 from bench.specs.budget import BudgetSpec
+from bench.training.compiling import check_compiler
 from bench.training.loop import make_accelerator
 
 _IDLE_SECONDS = 0.05
@@ -145,6 +146,7 @@ def check_machine(budgets: Iterable[BudgetSpec]) -> None:
     """Raises `UsageError` for what this machine cannot do, so that it is said before anything is done."""
     for budget in budgets:
         make_accelerator(budget.precision)
+        check_compiler(budget.compile)
 
 
 def _jobs(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from bench.specs.backbone import Option, Weights
-from bench.specs.budget import Augmentation, Optimizer, Schedule
+from bench.specs.budget import Augmentation, Compile, Optimizer, Schedule
 from bench.specs.fingerprint import FINGERPRINT_VERSION, fingerprint
 from bench.specs.method import MethodType
 from bench.specs.model import Frozen, Share
@@ -107,6 +107,15 @@ class RunRecipe(Frozen):
     augmentation: Augmentation
     precision: Literal["float32", "bfloat16", "float16"]
     evaluations: int
+    compile: Compile | None = None
+
+    @model_serializer(mode="wrap")
+    def _said(self, as_declared: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is not compiled says nothing of it, as runs did that are older than the choice."""
+        said: dict[str, Any] = as_declared(self)
+        if self.compile is None:
+            said.pop("compile", None)
+        return said
 
 
 class RunSpec(BaseModel):

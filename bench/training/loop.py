@@ -29,6 +29,7 @@ from bench.specs.budget import Optimizer
 from bench.specs.run import RunSpec
 from bench.specs.streams import stream_seed
 from bench.training.checkpoint import State, load_checkpoint, save_checkpoint
+from bench.training.compiling import compiled, step_begins
 from bench.training.evaluation import Predictions, predict, selection_score
 from bench.training.feed import Fed, fed
 from bench.training.labelling import Changes, label
@@ -185,6 +186,8 @@ class _Training:
         self.balancer: Balancer = balancer_of(run).to(accelerator.device)
         # accelerate's wrapper would give copies of features and logits, between which no gradient flows
         self.network: Network = network.to(accelerator.device)
+        if run.recipe.compile is not None:
+            compiled(network.backbone, run.recipe.compile)
         self.optimizer = make_optimizer(network, self.balancer, run.recipe.optimizer)
         self.backbone = tuple(network.backbone.parameters())
         self.heads = {task: tuple(head.parameters()) for task, head in network.heads.items()}
@@ -273,6 +276,7 @@ class _Training:
                 targets=targets,
                 rate=rate,
             )
+        step_begins(recipe.compile)
         features, losses = self._forward(images, targets)
         self._backward(losses, step, features)
         self.processes.add_up(self.network.parameters())
