@@ -1,6 +1,7 @@
 # make demo   install and run the main job on what comes with bench
 # make test   install for development and run the tests
 # make external  tests that need chromium and its driver, and a TeX (Debian: apt-get install chromium chromium-driver texlive-latex-recommended)
+# make compiled  tests that compile networks by torch.compile (minutes; needs g++)
 # make check  the numbers of a small suite against those reported (a minute)
 # make lint   formatting, style, types, layers
 # make docs   the documentation as pages: build/docs/index.html
@@ -15,7 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := $(VENV)-peers
 
-.PHONY: demo test check external lint docs workflows perf scale growth simulation clean
+.PHONY: demo test check external compiled lint docs workflows perf scale growth simulation clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
@@ -28,6 +29,9 @@ check: $(VENV)/.runtime
 
 external: $(VENV)/.development
 	$(BIN)/python -m pytest -m external
+
+compiled: $(VENV)/.development
+	$(BIN)/python -m pytest -m compiled
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check .

@@ -111,7 +111,7 @@ def differences(record: Record, suite: ResolvedSuite) -> Iterator[str]:
             yield f"`{what}` of method {run.method}"
     if backbone != run.backbone:
         yield f"backbone {run.backbone.name}"
-    for key in ("image_size", "schedule", "augmentation", "precision", "evaluations"):
+    for key in ("image_size", "schedule", "augmentation", "precision", "compile", "evaluations"):
         if getattr(run.recipe, key) != getattr(budget, key):
             yield f"`{key}` of the budget"
     told, said = budget.optimizer.model_dump(exclude=free), run.recipe.optimizer.model_dump(exclude=free)

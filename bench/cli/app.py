@@ -77,6 +77,7 @@ def main() -> None:
     # Nothing is fetched from a hub while a suite runs, and libraries keep their progress bars to themselves.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # torch's profiler tells of itself; with a lower number, of more
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that has no ▲ gets an escape, not a crash
             stream.reconfigure(errors="backslashreplace")

@@ -30,9 +30,10 @@ from bench.cli.options import (
     results_of,
 )
 from bench.errors import NothingMeasured, UsageError
+from bench.runs.monitoring import UNMONITORED, Monitoring, monitoring, traces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from bench.runs.agenda import Tally
@@ -108,6 +109,21 @@ def run(
     jobs: Jobs = 1,
     gpu_slots: GpuSlots = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile", help="Profile a handful of steps of each run that is carried out; see results/profiles."
+        ),
+    ] = False,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tracker",
+            metavar="NAME",
+            help="Tell tensorboard, wandb or mlflow how each run goes; may be given several times. TensorBoard's files "
+            "stand in results/trackers.",
+        ),
+    ] = None,
 ) -> None:
     """Do what a suite still lacks, then show transfer verdicts and the leaderboard.
 
@@ -127,6 +143,12 @@ def run(
         raise UsageError(
             "--jobs and --gpu-slots carry out several runs at once, and torchrun shares each run between processes",
             hint="give one of them",
+        )
+    watched = monitoring(profile=profile, trackers=tracker or ())
+    if dry_run and watched != UNMONITORED:
+        raise UsageError(
+            "--dry-run carries nothing out, so that there is nothing to profile or to track",
+            hint="leave out one of them",
         )
     if follows():
         if not dry_run:
@@ -163,8 +185,11 @@ def run(
                 controls=controls,
                 store=store,
             )
-            plans, tally = carry_out(make_plans, store, should_stop, workers or InThisProcess())
+            profiled_before = traces(store.results)
+            plans, tally = carry_out(make_plans, store, should_stop, workers or InThisProcess(), watched=watched)
         _print_results(plans, store)
+        if profile:
+            _print_profiles(plans, {file for file, _ in traces(store.results) - profiled_before}, store)
         _print_failures(plans, store, tally)
     if not any(planned.spec.id in tally.done for one in plans for planned in one.runs):
         raise NothingMeasured(
@@ -277,6 +302,7 @@ def carry_out(
     executor: Executor,
     *,
     show: bool = True,
+    watched: Monitoring = UNMONITORED,
 ) -> tuple[tuple[SuitePlan, ...], Tally]:
     """Carry out plans, and plan again for as long as ended trials bring new runs; `show` the plans first."""
     from bench.cli.progress import RunProgress
@@ -303,6 +329,7 @@ def carry_out(
                 command=command,
                 should_stop=should_stop,
                 tally=tally,
+                monitoring=watched,
             )
         attempted = {planned.spec.id for one in plans for planned in one.everything}
         if not any(one.to_come for one in plans):
@@ -391,6 +418,24 @@ def _print_results(plans: Sequence[SuitePlan], store: RecordStore) -> None:
         _print_written(files)
     suites = {one.suite.name for one in measured}
     _print_written(print_curves(tuple(one for one in plans if one.suite.name in suites), store))
+
+
+def _print_profiles(plans: Sequence[SuitePlan], written: Container[Path], store: RecordStore) -> None:
+    """Where the traces are of runs that were carried out just now, and what was costly in them."""
+    from bench.reports.profile import operator_table
+    from bench.reports.table import print_table
+    from bench.runs.monitoring import trace_file
+    from bench.training.profiling import read_profile
+
+    runs = {trace_file(store.results, run.spec.id): run.title for one in plans for run in one.everything}
+    found = {file: title for file, title in runs.items() if file in written}
+    if not found:
+        errors().print("[yellow]warning:[/] nothing was profiled: no run was left to carry out", soft_wrap=True)
+        return
+    print_table(operator_table([read_profile(file) for file in found]), output())
+    for file, title in found.items():
+        output().print(f"profile of {escape(title)}: {escape(str(file))}", highlight=False, soft_wrap=True)
+    output().print("Perfetto (https://ui.perfetto.dev) and chrome://tracing open these files.", highlight=False)
 
 
 def _print_written(files: Iterable[Path]) -> None:

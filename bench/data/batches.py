@@ -144,9 +144,10 @@ class Batches:
             mine = slice((process - before) % processes, None, processes)
             images.append(self._gathered(source, places[name][mine]))
             rng = stream(self.seed, "augmentation", name, step)
-            changes.append(draw_changes(self.augmentation, count, self.image_size, rng)[mine])
+            changes.append(draw_changes(self.augmentation, count, self.image_size, rng))
             before += count
-        return ImageBatch(torch.cat(images), Changes.joined(changes), places)
+        drawn = Changes.joined(changes)
+        return ImageBatch(torch.cat(images), drawn if processes == 1 else drawn[process::processes], places)
 
     def _gathered(self, source: SourceData, places: NDArray[np.intp]) -> Tensor:
         kept = self.resident.get(source.dataset)

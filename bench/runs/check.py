@@ -17,7 +17,7 @@ from bench.runs.assembly import run_backbone
 from bench.runs.parts import BALANCERS, LABELS, LAYOUTS, METRICS, STANDINS, TERMS, needs
 from bench.runs.tuning import tuning_problems
 from bench.specs.backbone import BackboneSpec
-from bench.specs.budget import BudgetSpec
+from bench.specs.budget import GRAPHS, BudgetSpec
 from bench.specs.catalog import AnySpec, Catalog
 from bench.specs.components import load_part, read_options
 from bench.specs.dataset import DatasetSpec
@@ -369,5 +369,11 @@ def _balancing(
         messages = (
             *messages,
             "balancing gradients does not go with float16, whose loss scaling it would undo; use bfloat16",
+        )
+    if module.KIND == "gradient" and budget is not None and budget.compile in GRAPHS:
+        messages = (
+            *messages,
+            f"balancing gradients does not go with `compile: {budget.compile}`, whose CUDA graphs overwrite the "
+            "gradients of one task by those of the next; use `compile: default`",
         )
     return [document.problem(path, f"'{method.name}': {message}") for message in messages]

@@ -14,11 +14,13 @@ from bench.data.prepare import Preparation
 from bench.errors import InfrastructureError, Interrupted, is_infrastructure
 from bench.runs.agenda import Agenda, SecondsOf, Tally, in_order
 from bench.runs.job import Job, Worker, ended_before, storage_failed
+from bench.runs.monitoring import UNMONITORED, Monitoring
 from bench.runs.observer import Observer
 from bench.runs.plan import SuitePlan
 from bench.runs.records import RecordStore
 from bench.runs.shares import Share
 from bench.specs.budget import BudgetSpec
+from bench.training.compiling import check_compiler
 from bench.training.loop import make_accelerator
 
 _IDLE_SECONDS = 0.05
@@ -100,6 +102,7 @@ def execute(
     command: Sequence[str] = (),
     should_stop: Callable[[], bool] = lambda: False,
     tally: Tally | None = None,
+    monitoring: Monitoring = UNMONITORED,
 ) -> Tally:
     """Carry out all missing runs of some plans; how long they take, by `seconds_of`, decides on their order.
 
@@ -112,7 +115,7 @@ def execute(
     teachers = frozenset[str]().union(*(plan.teachers for plan in plans))
     for plan in plans:
         prepare_data(list(plan.preparations.values()), observer, should_stop)
-        jobs |= _jobs(plan, teachers, store, tuple(command))
+        jobs |= _jobs(plan, teachers, store, tuple(command), monitoring)
     store.tidy()
     left = []
     for job in jobs.values():
@@ -143,9 +146,12 @@ def check_machine(budgets: Iterable[BudgetSpec]) -> None:
     """Raises `UsageError` for what this machine cannot do, so that it is said before anything is done."""
     for budget in budgets:
         make_accelerator(budget.precision)
+        check_compiler(budget.compile)
 
 
-def _jobs(plan: SuitePlan, teachers: frozenset[str], store: RecordStore, command: tuple[str, ...]) -> dict[str, Job]:
+def _jobs(
+    plan: SuitePlan, teachers: frozenset[str], store: RecordStore, command: tuple[str, ...], monitoring: Monitoring
+) -> dict[str, Job]:
     """The jobs of a plan whose data is prepared, by run id."""
     for preparation in plan.preparations.values():
         preparation.open(limit=plan.limit)  # what is damaged is said before anything is done
@@ -160,6 +166,7 @@ def _jobs(plan: SuitePlan, teachers: frozenset[str], store: RecordStore, command
             keep_network=run.spec.id in teachers,
             checkpoint_every=plan.suite.budget.checkpoint_every,
             command=command,
+            monitoring=monitoring,
         )
         for run in runs.values()
     }

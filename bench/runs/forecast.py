@@ -106,7 +106,8 @@ def _median(found: Mapping[Hashable, Sequence[float]], keys: Iterable[Hashable])
 
 
 def _network(run: RunSpec) -> Hashable:
-    return run.backbone.timm, run.backbone.input_size or run.recipe.image_size, run.recipe.precision
+    recipe = run.recipe
+    return run.backbone.timm, run.backbone.input_size or recipe.image_size, recipe.precision, recipe.compile
 
 
 def _training(run: RunSpec) -> Hashable:

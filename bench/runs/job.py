@@ -19,6 +19,7 @@ from bench.errors import Diverged, InfrastructureError, Interrupted, UsageError,
 from bench.runs.environment import environment
 from bench.runs.follow import Work, hand_out
 from bench.runs.heartbeat import Heartbeat
+from bench.runs.monitoring import UNMONITORED, Monitoring, trace_file
 from bench.runs.observer import RunObserver
 from bench.runs.plan import PlannedRun
 from bench.runs.records import RECORD_VERSION, Cost, Failure, FailureKind, Record, RecordStore, Score, predictions_table
@@ -27,6 +28,7 @@ from bench.specs.components import load_part
 from bench.training.evaluation import all_scores
 from bench.training.launch import several
 from bench.training.loop import Outcome, train
+from bench.training.tracking import Track, tracking
 
 POLL_SECONDS = 1.0
 """How often a run that another process holds is asked for."""
@@ -37,6 +39,7 @@ class Job:
     """All that carrying out one run needs to know.
 
     `data`: prepared stores by data set; `teachers`: the runs it learns from; `keep_network`: others learn from it.
+    `monitoring`: how it is looked at meanwhile.
     """
 
     run: PlannedRun
@@ -46,6 +49,7 @@ class Job:
     keep_network: bool
     checkpoint_every: int
     command: tuple[str, ...] = ()
+    monitoring: Monitoring = UNMONITORED
 
     @property
     def id(self) -> str:
@@ -98,18 +102,23 @@ class Worker:
         try:
             with store.hold(job.run.spec):
                 ended = ended_before(job.run, store)  # another process may have ended it meanwhile
-                return ended if ended is not None else self._carry_out(job, store)
+                if ended is not None:
+                    return ended
+                run, names = job.run, job.monitoring.trackers
+                with tracking(run.spec, run.title, run.suite, names, job.results / "trackers") as track:
+                    return self._carry_out(job, store, track)
         except Timeout:
             return Ended("held")
 
-    def _carry_out(self, job: Job, store: RecordStore) -> Ended:
+    def _carry_out(self, job: Job, store: RecordStore, track: Track) -> Ended:
         watch, run = _Watch(), job.run
         if state_of(run, store) == "damaged":  # only under the lock: another may be putting a good record in its place
             self.observer.warned(f"a record could not be read and was moved to {store.set_aside(run.spec)}")
         try:
             self._teach(job, store)
             resumed = store.checkpoint(run.spec).is_file()
-            outcome = self._train(run, job, store, keep_network=job.keep_network)
+            profile = trace_file(job.results, job.id) if job.monitoring.profile else None
+            outcome = self._train(run, job, store, keep_network=job.keep_network, profile=profile, track=track)
             seconds = dict(outcome.seconds)
             record, tables = _measured(job, watch, outcome)
             if not resumed:  # else the phases hold time of earlier attempts
@@ -117,6 +126,7 @@ class Worker:
             assert record.cost is not None
             record = record.model_copy(update={"cost": record.cost.model_copy(update={"seconds": seconds})})
             record = store.add(record, tables)
+            track(run.spec.recipe.steps, _flat_scores(record))
         except (Interrupted, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -130,7 +140,16 @@ class Worker:
             return Ended("done", record)
         return Ended("diverged" if record.failure.kind == "diverged" else "failed", record)
 
-    def _train(self, run: PlannedRun, job: Job, store: RecordStore, *, keep_network: bool) -> Outcome:
+    def _train(
+        self,
+        run: PlannedRun,
+        job: Job,
+        store: RecordStore,
+        *,
+        keep_network: bool,
+        profile: Path | None = None,
+        track: Track = lambda step, values: None,
+    ) -> Outcome:
         """Train a run of the job: its own, or a teacher's."""
         spec = run.spec
         self.observer.started(run, store.checkpoint(spec).is_file())
@@ -159,6 +178,8 @@ class Worker:
             teachers=networks,
             progress=stepped,
             should_stop=self.should_stop,
+            profile=profile,
+            track=track,
             warn=lambda message: self.observer.warned(f"{run.title}: {message}"),
         )
         if keep_network:
@@ -251,6 +272,17 @@ def _measured(job: Job, watch: _Watch, outcome: Outcome) -> tuple[Record, list[t
         }
     )
     return record, tables
+
+
+def _flat_scores(record: Record) -> dict[str, float]:
+    """The test scores that are defined, by name."""
+    return {
+        f"test/{dataset}.{task}.{metric}": score.value
+        for dataset, tasks in record.scores.items()
+        for task, metrics in tasks.items()
+        for metric, score in metrics.items()
+        if score.value is not None
+    }
 
 
 def _store_failure(job: Job, store: RecordStore, watch: _Watch, error: Exception) -> Record:

@@ -12,6 +12,11 @@ from bench.specs.model import AllDifferent, Frozen, PositiveInt, Share, Spec
 OF_EVERY_METHOD = ("learning_rate", "weight_decay")
 """What a tuning may vary whatever the method is; everything else is `<part>.<option>` of methods with that part."""
 
+Compile = Literal["default", "reduce-overhead", "max-autotune"]
+"""Modes of `torch.compile`."""
+GRAPHS: tuple[Compile, ...] = ("reduce-overhead", "max-autotune")
+"""Those that record CUDA graphs on a GPU."""
+
 
 class Batch(Frozen):
     """Images of all data sets in one step of a joint run.
@@ -126,6 +131,10 @@ class BudgetSpec(Spec):
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    compile: Compile | None = Field(
+        default=None,
+        description="Mode of torch.compile for the backbone, reduce-overhead with CUDA graphs; left out: not compiled.",
+    )
     evaluations: PositiveInt = Field(
         default=1, description="Evenly spaced looks at validation; the best model is kept."
     )

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from bench.specs.backbone import Option, Weights
-from bench.specs.budget import Augmentation, Optimizer, Schedule
+from bench.specs.budget import Augmentation, Compile, Optimizer, Schedule
 from bench.specs.fingerprint import FINGERPRINT_VERSION, canonical, fingerprint_of
 from bench.specs.method import MethodType
 from bench.specs.model import Frozen, Share
@@ -128,6 +128,15 @@ class RunRecipe(_Part):
     augmentation: Augmentation
     precision: Literal["float32", "bfloat16", "float16"]
     evaluations: int
+    compile: Compile | None = None
+
+    @model_serializer(mode="wrap")
+    def _said(self, as_declared: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is not compiled says nothing of it, as runs did that are older than the choice."""
+        said: dict[str, Any] = as_declared(self)
+        if self.compile is None:
+            said.pop("compile", None)
+        return said
 
 
 class RunSpec(BaseModel):

@@ -29,14 +29,17 @@ from bench.specs.budget import Optimizer
 from bench.specs.run import RunSpec
 from bench.specs.streams import stream_seed
 from bench.training.checkpoint import State, load_checkpoint, save_checkpoint
+from bench.training.compiling import compiled, step_begins
 from bench.training.evaluation import Predictions, predict, selection_score
 from bench.training.feed import Fed, fed
 from bench.training.labelling import Changes, label
 from bench.training.launch import several
 from bench.training.pieces import in_pieces, refuse_lone_images, respond
 from bench.training.processes import Processes
+from bench.training.profiling import profiled
 from bench.training.schedule import learning_rate_factor
 from bench.training.teachers import teaching
+from bench.training.tracking import Track
 
 _MIXED = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 _FUSED = ("adam", "adamw", "sgd")  # torch's own, which update all parameters in one call
@@ -99,23 +102,26 @@ def train(
     progress: Progress = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
     probe: Probe | None = None,
+    profile: Path | None = None,
+    track: Track = lambda step, values: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Outcome:
     """Train, select on validation, and predict the test split once.
 
     Goes on from `checkpoint` if it holds this run, and writes it every `checkpoint_every` steps. `should_stop` is asked
     after each step; if so, a checkpoint is written and `Interrupted` raised. `teachers` are files of the networks that
-    the run's teachers ended with, by run id. A `probe` is shown the steps that it wants. Where the device runs out of
-    memory, each batch is divided, which `warn` is told. Raises `Diverged` when a loss or a prediction is not finite,
-    `MemoryError` when memory does not hold a single image.
+    the run's teachers ended with, by run id. A `probe` is shown the steps that it wants. A handful of steps is profiled
+    to the file `profile`. `track` is told losses and validation scores when the loop itself looks at them. Where the
+    device runs out of memory, each batch is divided, which `warn` is told. Raises `Diverged` when a loss or a
+    prediction is not finite, `MemoryError` when memory does not hold a single image.
     """
 
     def attempt(pieces: int) -> Outcome:
         accelerator = make_accelerator(run.recipe.precision)
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(run.seed, "dropout"))
-            training = _Training(run, sources, accelerator, checkpoint, teachers or {}, probe, pieces)
-            training.run_steps(checkpoint_every, progress, should_stop)
+            training = _Training(run, sources, accelerator, checkpoint, teachers or {}, probe, track, pieces)
+            training.run_steps(checkpoint_every, progress, should_stop, profile)
             return training.outcome()
 
     def divided(pieces: int) -> None:
@@ -162,10 +168,11 @@ class _Training:
         checkpoint: Path,
         teachers: Mapping[str, Path],
         probe: Probe | None,
+        track: Track,
         pieces: int,
     ) -> None:
         self.run, self.sources, self.accelerator, self.checkpoint = run, sources, accelerator, checkpoint
-        self.probe, self.pieces = probe, pieces
+        self.probe, self.track, self.pieces = probe, track, pieces
         self.processes = _sharing(run, accelerator, probe)
         self.state = State()
         self.tasks = {task.name: task for task in run.tasks}
@@ -179,7 +186,11 @@ class _Training:
         self.balancer: Balancer = balancer_of(run).to(accelerator.device)
         # accelerate's wrapper would give copies of features and logits, between which no gradient flows
         self.network: Network = network.to(accelerator.device)
-        self.optimizer = accelerator.prepare(make_optimizer(network, self.balancer, run.recipe.optimizer))
+        if run.recipe.compile is not None:
+            compiled(network.backbone, run.recipe.compile)
+        self.optimizer = make_optimizer(network, self.balancer, run.recipe.optimizer)
+        self.backbone = tuple(network.backbone.parameters())
+        self.heads = {task: tuple(head.parameters()) for task, head in network.heads.items()}
         self.objective = Objective(run, accelerator.device)
         with self._timed("labels"):
             self.labelling = label(run, sources, teaching(run, sources, teachers, accelerator))
@@ -190,7 +201,9 @@ class _Training:
         self.losses: dict[str, Tensor] = {}
         self._resume()
 
-    def run_steps(self, checkpoint_every: int, progress: Progress, should_stop: Callable[[], bool]) -> None:
+    def run_steps(
+        self, checkpoint_every: int, progress: Progress, should_stop: Callable[[], bool], profile: Path | None
+    ) -> None:
         """All steps that are still to do."""
         steps = self.run.recipe.steps
         looks = evenly_spaced(steps, self.run.recipe.evaluations)
@@ -198,8 +211,11 @@ class _Training:
         if self.probe is not None and self.state.step == 0:
             self.probe.validated(step=0, network=self.network)
         to_do = range(self.state.step, steps)
-        with closing(fed(self.batches, self.labelling, to_do, self.accelerator.device, self.processes)) as batches:
-            for step in to_do:
+        with (
+            closing(fed(self.batches, self.labelling, to_do, self.accelerator.device, self.processes)) as batches,
+            closing(profiled(to_do, profile)) as taken,
+        ):
+            for step in taken:
                 with self._timed("train"):
                     self._count(self.step(step, next(batches)))
                     if self.state.step % LOG_EVERY == 0 or self.state.step in looks:
@@ -260,15 +276,13 @@ class _Training:
                 targets=targets,
                 rate=rate,
             )
+        step_begins(recipe.compile)
         features, losses = self._forward(images, targets)
         self._backward(losses, step, features)
         self.processes.add_up(self.network.parameters())
         if (step + 1) % LOG_EVERY == 0:
             self._refuse_infinite_gradients(step)
-        if recipe.optimizer.clip_norm is not None:
-            self.accelerator.clip_grad_norm_(self.network.parameters(), recipe.optimizer.clip_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self._update()
         if self.balancer.looks_again:
             with torch.no_grad(), without_traces(self.network):
                 self.balancer.after_step(torch.stack(list(self._forward(images, targets)[1].balanced.values())))
@@ -283,14 +297,36 @@ class _Training:
         return response.features, self.objective(logits, targets)
 
     def _backward(self, losses: Losses, step: int, features: Tensor) -> None:
-        heads = {task: tuple(head.parameters()) for task, head in self.network.heads.items()}
-        shared = Shared(features, tuple(self.network.backbone.parameters()), heads, self.processes.total)
+        shared = Shared(features, self.backbone, self.heads, self.processes.total)
         try:
-            self.balancer.backward(losses, step, shared, self.accelerator.backward)
+            self.balancer.backward(losses, step, shared, self._derive)
         except Exception as error:  # a solver may break on numbers that are not finite before the log tells of them
             if all(bool(torch.isfinite(value)) for value in losses.parts.values()):
                 raise
             raise Diverged(f"the loss was not finite at step {step + 1}", hint=_CALMER) from error
+
+    def _derive(self, loss: Tensor) -> None:
+        """Accumulate the gradients of a scalar, scaled where the precision is too coarse for them."""
+        scaler = self.accelerator.scaler
+        scaled = loss if scaler is None else scaler.scale(loss)
+        scaled.backward()
+
+    def _update(self) -> None:
+        """Change the weights by the gradients, and forget these; a scaler leaves out a step whose gradients overflow.
+
+        accelerate's own wrappers would look for optional packages on the disk at each step.
+        """
+        scaler, clip_norm = self.accelerator.scaler, self.run.recipe.optimizer.clip_norm
+        if clip_norm is not None:
+            if scaler is not None:
+                scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip_norm)
+        if scaler is None:
+            self.optimizer.step()
+        else:
+            scaler.step(self.optimizer)
+            scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
 
     def save(self) -> None:
         """Write the checkpoint; of several processes, the first one does."""
@@ -310,11 +346,11 @@ class _Training:
     def _write_checkpoint(self) -> None:
         scaler = self.accelerator.scaler
         scaler_state = None if scaler is None else scaler.state_dict()
-        network, optimizer = self.network, self.optimizer.optimizer
+        network, optimizer = self.network, self.optimizer
         save_checkpoint(self.checkpoint, self.run.id, self.state, network, self.balancer, optimizer, scaler_state)
 
     def _resume(self) -> None:
-        network, optimizer = self.network, self.optimizer.optimizer
+        network, optimizer = self.network, self.optimizer
         found = load_checkpoint(self.checkpoint, self.run.id, network, self.balancer, optimizer)
         if found is None:
             return
@@ -333,6 +369,8 @@ class _Training:
         since = self.state.step - (self.state.curve[-1]["step"] if self.state.curve else 0)
         means = {name: float(value) / since for name, value in self.losses.items()}
         self.state.curve.append({"step": self.state.step, "losses": means})
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.track(self.state.step, {f"loss/{name}": value for name, value in means.items()} | {"learning_rate": rate})
         self.losses = {}
 
     def _validate(self) -> None:
@@ -341,6 +379,8 @@ class _Training:
             if self.probe is not None:
                 self.probe.validated(step=self.state.step, network=self.network)
             self.state.curve[-1]["validation"] = None if math.isnan(score) else score
+            if not math.isnan(score):
+                self.track(self.state.step, {"validation/score": score})
             if self.state.best_score is None or score > self.state.best_score:
                 self.state.best_score = None if math.isnan(score) else score
                 self.state.best_step = self.state.step

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 
 import numpy as np
@@ -122,7 +122,7 @@ class RunProbe:
         """Look at a step before it is made: `images` normalised float [n, 3, side, side], `rate` its learning rate."""
         groups = depths(network.backbone)
         parameters = [parameter for members in groups.values() for parameter in members]
-        with _full_precision():
+        with _full_precision(self._run):
             tasks, losses, gradients = _pulls(network, objective, images, targets, parameters)
             after = {
                 task: _losses_after_step(network, objective, images, targets, parameters, gradients[task], rate)
@@ -178,7 +178,7 @@ class RunProbe:
         training = network.training
         network.eval()
         try:
-            with _full_precision():
+            with _full_precision(self._run):
                 return _logits(network, to_input(self._validation.to(device), mean, std))
         finally:
             network.train(training)
@@ -374,11 +374,13 @@ def _size(module: nn.Module) -> int:
 
 
 @contextmanager
-def _full_precision() -> Iterator[None]:
-    """No TF32, whose ten bits do not tell weights before from weights after a step; nothing changes on a CPU."""
+def _full_precision(run: RunSpec) -> Iterator[None]:
+    """No TF32, whose ten bits do not tell weights before from weights after a step, and no compiled network."""
     convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    eager = torch.compiler.set_stance("force_eager") if run.recipe.compile is not None else nullcontext()
     try:
-        yield
+        with eager:
+            yield
     finally:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products

@@ -29,7 +29,7 @@ from jobs import jobs
 from numpy.lib.format import open_memmap
 from photographs import write_photographs
 from probe import cost
-from torch.nn import functional as F
+from training import evaluation_throughput, training_throughput
 
 from bench.data.augmentation import augment, draw_changes
 from bench.data.batches import Batches, SourceData
@@ -38,69 +38,21 @@ from bench.data.drawing.faces import ACTION_UNITS, draw_faces, draw_identities
 from bench.data.labels import LabelTable, Names
 from bench.data.store import open_store, write_store
 from bench.models._timm import has_compiled_operators
-from bench.models.network import build_network, normalisation_of
 from bench.runs.plan import PlannedRun, SuitePlan, plan
 from bench.specs.budget import Augmentation
 from bench.specs.catalog import open_catalog
 from bench.training.feed import fed
 from bench.training.labelling import label
-from bench.training.loop import make_accelerator, train
+from bench.training.loop import make_accelerator
 from bench.training.processes import Processes
 from bench.training.teachers import teaching
 
-STEPS = 60
+TRAINED = (("resnet_micro", 64), ("resnet_micro", 32), ("efficientnet_micro", 32))
 DRAWN = 10_000
 PEER_DRAWN = 300
 PHOTOGRAPHS = 200
 DECODED = 6000
 MANY = 100_000
-
-
-def training_throughput(backbone: str, repeats: int) -> Measured:
-    """The training loop against a bare PyTorch loop: same model, batches, augmentation, optimiser and loss."""
-    one, run = _joint_run(backbone)
-    stores = {name: preparation.prepare() for name, preparation in one.preparations.items()}
-    recipe = run.spec.recipe.model_copy(update={"steps": STEPS, "evaluations": 1})
-    spec = run.spec.model_copy(update={"recipe": recipe})
-    sources = [SourceData(source, stores[source.dataset]) for source in spec.sources]
-
-    def ours() -> float:
-        with tempfile.TemporaryDirectory() as folder:
-            made = train(spec, sources, checkpoint=Path(folder) / "checkpoint", checkpoint_every=10**9)
-        return made.seconds["train"]
-
-    return Measured(
-        f"training: bench / bare loop, {backbone}, {recipe.image_size} px, batch {spec.images_seen // STEPS}",
-        "at least 0.90",
-        in_turn(ours, lambda: bare_loop(spec, sources), repeats),
-        f"{STEPS} steps a repeat",
-    )
-
-
-def bare_loop(spec, sources) -> float:  # type: ignore[no-untyped-def]
-    """What one would write by hand: all images in memory, one loop, no logging, no checkpoint."""
-    batch, size = sum(source.batch for source in spec.sources), spec.recipe.image_size
-    images = torch.from_numpy(np.concatenate([s.store.gather(s.store.rows("train")) for s in sources]))
-    classes = torch.randint(0, 7, (len(images),))
-    units = torch.randint(0, 2, (len(images), 17)).float()
-    network = build_network(spec.backbone, {task.name: len(task.labels) for task in spec.tasks}, seed=0)
-    network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.02, fused=True)
-    norm = normalisation_of(network.backbone)
-    mean, std = torch.tensor(norm.mean), torch.tensor(norm.std)
-    rng = np.random.default_rng(0)
-    order = torch.randperm(len(images)).repeat(1 + STEPS * batch // len(images))
-    started = time.perf_counter()
-    for step in range(STEPS):
-        rows = order[step * batch : (step + 1) * batch]
-        changes = draw_changes(spec.recipe.augmentation, batch, size, rng)
-        outputs = network(augment(images[rows], changes, mean, std, color=True)).logits
-        loss = F.cross_entropy(outputs["expression"], classes[rows])
-        loss = loss + F.binary_cross_entropy_with_logits(outputs["action_units"], units[rows])
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    return time.perf_counter() - started
 
 
 def gathering(repeats: int) -> Measured:
@@ -287,8 +239,8 @@ def main() -> None:
     arguments = parser.parse_args()
     measured = [
         *peers(arguments.peers, arguments.repeats),
-        training_throughput("resnet_micro", arguments.repeats),
-        training_throughput("efficientnet_micro", arguments.repeats),
+        *(training_throughput(backbone, size, arguments.repeats) for backbone, size in TRAINED),
+        *(evaluation_throughput(backbone, size, arguments.repeats) for backbone, size in TRAINED),
         *(coupling(suite, arguments.repeats) for suite in SUITES),
         *(balancing("test_resnet", name, arguments.repeats) for name in AGGREGATORS),
         *(cost("resnet_micro", method, arguments.repeats) for method in ("multi_task", "distribution_matching")),
