@@ -1,6 +1,7 @@
 # make demo   install and run the main job on what comes with bench
 # make test   install for development and run the tests
 # make external  tests that need chromium and its driver, and a TeX (Debian: apt-get install chromium chromium-driver texlive-latex-recommended)
+# make cluster   tests on real Ray clusters of two nodes on this machine (minutes)
 # make check  the numbers of a small suite against those reported (a minute)
 # make lint   formatting, style, types, layers
 # make docs   the documentation as pages: build/docs/index.html
@@ -13,7 +14,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check external lint docs workflows perf scale simulation clean
+.PHONY: demo test check cluster external lint docs workflows perf scale simulation clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
@@ -26,6 +27,9 @@ check: $(VENV)/.runtime
 
 external: $(VENV)/.development
 	$(BIN)/python -m pytest -m external
+
+cluster: $(VENV)/.ray
+	$(BIN)/python -m pytest -m cluster
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check .
@@ -59,6 +63,10 @@ $(VENV)/.runtime: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.development: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/.runtime
+
+$(VENV)/.ray: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,ray]'
+	touch $@ $(VENV)/.development $(VENV)/.runtime
 
 $(VENV)/.workflows: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[workflows]'

@@ -160,6 +160,7 @@ def _jobs(plan: SuitePlan, teachers: frozenset[str], store: RecordStore, command
             keep_network=run.spec.id in teachers,
             checkpoint_every=plan.suite.budget.checkpoint_every,
             command=command,
+            resources=plan.suite.budget.resources,
         )
         for run in runs.values()
     }
