@@ -2,6 +2,7 @@
 # make test   install for development and run the tests
 # make external  tests that need chromium and its driver, and a TeX (Debian: apt-get install chromium chromium-driver texlive-latex-recommended)
 # make compiled  tests that compile networks by torch.compile (minutes; needs g++)
+# make cluster   tests on real Ray clusters of two nodes on this machine (minutes)
 # make check  the numbers of a small suite against those reported (a minute)
 # make lint   formatting, style, types, layers
 # make docs   the documentation as pages: build/docs/index.html
@@ -16,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := $(VENV)-peers
 
-.PHONY: demo test check external compiled lint docs workflows perf scale growth simulation clean
+.PHONY: demo test check external compiled cluster lint docs workflows perf scale growth simulation clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/bench run --suite faces
@@ -32,6 +33,9 @@ external: $(VENV)/.development
 
 compiled: $(VENV)/.development
 	$(BIN)/python -m pytest -m compiled
+
+cluster: $(VENV)/.ray
+	$(BIN)/python -m pytest -m cluster
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check .
@@ -68,6 +72,10 @@ $(VENV)/.runtime: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.development: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/.runtime
+
+$(VENV)/.ray: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,ray]'
+	touch $@ $(VENV)/.development $(VENV)/.runtime
 
 $(VENV)/.workflows: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[workflows]'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -54,6 +55,36 @@ Controls = Annotated[
 ]
 Jobs = Annotated[
     int, typer.Option("--jobs", min=1, metavar="N", help="So many runs at once, each with its share of the cores.")
+]
+
+
+class Where(StrEnum):
+    """Which executor carries runs out."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+JobsAtMost = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        metavar="N",
+        help="So many runs at once, each with its share of the cores; on a cluster the most, by default what fits.",
+    ),
+]
+Executor = Annotated[
+    Where, typer.Option("--executor", help="Where runs are carried out: on this machine, or on a Ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="Of a Ray cluster: auto, host:port or ray://host:port; by default one is started on this machine. "
+        "[env: RAY_ADDRESS]",
+    ),
 ]
 GpuSlots = Annotated[
     int | None, typer.Option("--gpu-slots", min=1, metavar="K", help="K runs at once on each GPU, instead of --jobs.")

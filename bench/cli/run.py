@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,17 +12,21 @@ import typer
 from rich.markup import escape
 
 from bench.cli.options import (
+    Address,
     AsJson,
     Budget,
     Controls,
+    Executor,
     GpuSlots,
     Jobs,
+    JobsAtMost,
     Limit,
     Only,
     Results,
     Seeds,
     Specs,
     SuiteName,
+    Where,
     catalog_of,
     errors,
     output,
@@ -34,14 +38,16 @@ from bench.runs.monitoring import UNMONITORED, Monitoring, monitoring, traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from bench.runs.agenda import Tally
-    from bench.runs.execute import Executor
+    from bench.runs.execute import Executor as AnyExecutor
     from bench.runs.forecast import Forecast
     from bench.runs.plan import SuitePlan
     from bench.runs.records import Record, RecordStore
     from bench.runs.shares import Share
+    from bench.specs.budget import Resources
 
 SOME_RUNS_FAILED = 4
 WATCH_SECONDS = 1.0
@@ -106,8 +112,10 @@ def run(
     limit: Limit = None,
     only: Only = None,
     controls: Controls = False,
-    jobs: Jobs = 1,
+    jobs: JobsAtMost = None,
     gpu_slots: GpuSlots = None,
+    executor: Executor = Where.LOCAL,
+    address: Address = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
     profile: Annotated[
         bool,
@@ -131,7 +139,8 @@ def run(
     Where the budget tunes, trials come first, and what does best on validation is run. With --controls it also shows
     whether the gain of coupling vanishes where it must. With --jobs N or --gpu-slots K several runs are carried out at
     once, with the same numbers as one by one with as many threads each. Started by torchrun or `accelerate launch`,
-    each run is shared by all processes.
+    each run is shared by all processes. With --executor ray runs are carried out on the machines of a cluster,
+    with what `resources` of the budget ask for.
 
     Example: bench run --suite faces --jobs 2
     """
@@ -139,30 +148,23 @@ def run(
     from bench.runs.stopping import stop_requests
     from bench.training.launch import follows, several
 
-    if several() and (jobs > 1 or gpu_slots is not None):
-        raise UsageError(
-            "--jobs and --gpu-slots carry out several runs at once, and torchrun shares each run between processes",
-            hint="give one of them",
-        )
     watched = monitoring(profile=profile, trackers=tracker or ())
-    if dry_run and watched != UNMONITORED:
-        raise UsageError(
-            "--dry-run carries nothing out, so that there is nothing to profile or to track",
-            hint="leave out one of them",
-        )
+    _refuse_together(executor, address, jobs, gpu_slots, watched, shared=several(), dry_run=dry_run)
     if follows():
         if not dry_run:
             follow()
         return
     if dry_run:
-        show_plan(suite, specs, results, budget, seeds, limit, only, controls, jobs, gpu_slots)
+        show_plan(suite, specs, results, budget, seeds, limit, only, controls, jobs or 1, gpu_slots)
         return
     with stop_requests() as should_stop, leading():  # from the first moment on, so that no request is lost
         from bench.runs.processes import processes
         from bench.runs.records import RecordStore
 
-        store, shares = RecordStore(results_of(results)), _shares(jobs, gpu_slots)
-        with processes(shares) if shares else nullcontext() as workers:  # started first: they import while we do
+        store = RecordStore(results_of(results))
+        shares = _shares(jobs or 1, gpu_slots) if executor is Where.LOCAL else []
+        with ExitStack() as stack:
+            workers = stack.enter_context(processes(shares)) if shares else None  # first: they import while we do
             from bench.cli.progress import RunProgress
             from bench.runs.check import checked_suite
             from bench.runs.execute import InThisProcess, check_machine, prepare_data
@@ -171,6 +173,8 @@ def run(
             catalog = catalog_of(specs)
             resolved = checked_suite(catalog, suite, budget=budget)
             check_machine(one.budget for one in resolved)
+            cluster = _cluster(executor, address, jobs, [one.budget.resources for one in resolved])
+            carrier = stack.enter_context(cluster) if cluster else workers or InThisProcess()
             with RunProgress(errors()) as progress:
                 for one in resolved:
                     prepare_data(list(find_preparations(catalog, one).values()), progress, should_stop)
@@ -186,7 +190,7 @@ def run(
                 store=store,
             )
             profiled_before = traces(store.results)
-            plans, tally = carry_out(make_plans, store, should_stop, workers or InThisProcess(), watched=watched)
+            plans, tally = carry_out(make_plans, store, should_stop, carrier, watched=watched)
         _print_results(plans, store)
         if profile:
             _print_profiles(plans, {file for file, _ in traces(store.results) - profiled_before}, store)
@@ -295,11 +299,59 @@ def _shares(jobs: int, gpu_slots: int | None) -> list[Share]:
     return gpu_shares(gpu_slots, visible_gpus())
 
 
+def _refuse_together(
+    executor: Where,
+    address: str | None,
+    jobs: int | None,
+    gpu_slots: int | None,
+    watched: Monitoring,
+    *,
+    shared: bool,
+    dry_run: bool,
+) -> None:
+    """Raises `UsageError` for options that do not go together; `shared`: torchrun shares runs between processes."""
+    away = executor is not Where.LOCAL
+    if shared and ((jobs or 1) > 1 or gpu_slots is not None or away):
+        raise UsageError(
+            "--jobs, --gpu-slots and --executor carry out several runs at once, and torchrun shares each run between "
+            "processes",
+            hint="give one of them",
+        )
+    if dry_run and watched != UNMONITORED:
+        raise UsageError(
+            "--dry-run carries nothing out, so that there is nothing to profile or to track",
+            hint="leave out one of them",
+        )
+    if away and watched != UNMONITORED:
+        raise UsageError(
+            "--profile and --tracker write files on the machine that trains, which on a cluster is another one",
+            hint="leave them out, or carry the runs out here",
+        )
+    if away and gpu_slots is not None:
+        raise UsageError(
+            "--gpu-slots is about the GPUs of this machine, and a cluster has its own",
+            hint="say in `resources` of the budget what part of a GPU a run gets: `gpus: 0.5`",
+        )
+    if address is not None and not away:
+        raise UsageError("--address is that of a Ray cluster", hint="add `--executor ray`")
+
+
+def _cluster(
+    executor: Where, address: str | None, jobs: int | None, resources: Sequence[Resources]
+) -> AbstractContextManager[AnyExecutor] | None:
+    """The executor of a cluster; None where runs are carried out on this machine."""
+    if executor is Where.RAY:
+        from bench.runs.ray_cluster import ray_cluster
+
+        return ray_cluster(address, jobs, resources)
+    return None
+
+
 def carry_out(
     make_plans: Callable[[], tuple[SuitePlan, ...]],
     store: RecordStore,
     should_stop: Callable[[], bool],
-    executor: Executor,
+    executor: AnyExecutor,
     *,
     show: bool = True,
     watched: Monitoring = UNMONITORED,

@@ -81,10 +81,15 @@ class Agenda:
         """Whether all has ended."""
         return not self._open
 
-    def take(self) -> Job | None:
-        """The next job that can be begun by now; None where all that is left is under way or waits."""
-        ready = (job for job in self._waiting.values() if not self._is_waiting(job))
-        job = next((job for job in ready if job.id not in self._held), None) or self._take_held()
+    @property
+    def waiting(self) -> tuple[Job, ...]:
+        """Jobs that nobody has taken, whether they can be begun by now or not."""
+        return tuple(self._waiting.values())
+
+    def take(self, fits: Callable[[Job], bool] = lambda job: True) -> Job | None:
+        """The next job that `fits` and can be begun by now; None where all such jobs are under way or wait."""
+        ready = [job for job in self._waiting.values() if fits(job) and not self._is_waiting(job)]
+        job = next((job for job in ready if job.id not in self._held), None) or self._take_held(ready)
         return self._waiting.pop(job.id) if job is not None else None
 
     def ended(self, job: Job, ended: Ended) -> None:
@@ -112,8 +117,8 @@ class Agenda:
     def _is_waiting(self, job: Job) -> bool:
         return any(teacher.id in self._open for teacher in job.run.spec.teachers)
 
-    def _take_held(self) -> Job | None:
-        held = [job for job in self._waiting.values() if job.id in self._held]
+    def _take_held(self, ready: Sequence[Job]) -> Job | None:
+        held = [job for job in ready if job.id in self._held]
         for job in held:
             if job.id not in self._told:
                 self._told.add(job.id)

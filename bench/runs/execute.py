@@ -167,6 +167,7 @@ def _jobs(
             checkpoint_every=plan.suite.budget.checkpoint_every,
             command=command,
             monitoring=monitoring,
+            resources=plan.suite.budget.resources,
         )
         for run in runs.values()
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from bench.runs.observer import RunObserver
 from bench.runs.plan import PlannedRun
 from bench.runs.records import RECORD_VERSION, Cost, Failure, FailureKind, Record, RecordStore, Score, predictions_table
 from bench.runs.state import state_of
+from bench.specs.budget import Resources
 from bench.specs.components import load_part
 from bench.training.evaluation import all_scores
 from bench.training.launch import several
@@ -38,8 +40,8 @@ POLL_SECONDS = 1.0
 class Job:
     """All that carrying out one run needs to know.
 
-    `data`: prepared stores by data set; `teachers`: the runs it learns from; `keep_network`: others learn from it.
-    `monitoring`: how it is looked at meanwhile.
+    `data`: prepared stores by data set; `teachers`: the runs it learns from; `keep_network`: others learn from it;
+    `monitoring`: how it is looked at meanwhile; `resources`: what it gets of a cluster.
     """
 
     run: PlannedRun
@@ -50,6 +52,7 @@ class Job:
     checkpoint_every: int
     command: tuple[str, ...] = ()
     monitoring: Monitoring = UNMONITORED
+    resources: Resources = field(default_factory=Resources)
 
     @property
     def id(self) -> str:
@@ -95,25 +98,16 @@ class Worker:
         """
         if self.should_stop():
             raise Interrupted("stopped on request; everything finished is kept")
-        store = RecordStore(job.results)
-        ended = ended_before(job.run, store)
-        if ended is not None:
-            return ended
-        try:
-            with store.hold(job.run.spec):
-                ended = ended_before(job.run, store)  # another process may have ended it meanwhile
-                if ended is not None:
-                    return ended
-                run, names = job.run, job.monitoring.trackers
-                with tracking(run.spec, run.title, run.suite, names, job.results / "trackers") as track:
-                    return self._carry_out(job, store, track)
-        except Timeout:
-            return Ended("held")
+        with claimed(job, self.observer) as ended:
+            if ended is not None:
+                return ended
+            run, names = job.run, job.monitoring.trackers
+            place, warn = job.results / "trackers", self.observer.warned
+            with tracking(run.spec, run.title, run.suite, names, place, warn) as track:
+                return self._carry_out(job, RecordStore(job.results), track)
 
     def _carry_out(self, job: Job, store: RecordStore, track: Track) -> Ended:
         watch, run = _Watch(), job.run
-        if state_of(run, store) == "damaged":  # only under the lock: another may be putting a good record in its place
-            self.observer.warned(f"a record could not be read and was moved to {store.set_aside(run.spec)}")
         try:
             self._teach(job, store)
             resumed = store.checkpoint(run.spec).is_file()
@@ -208,6 +202,27 @@ class Worker:
                     if self.should_stop():
                         raise Interrupted("stopped on request; everything finished is kept") from None
                     time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def claimed(job: Job, observer: RunObserver) -> Iterator[Ended | None]:
+    """Be the one who carries a job out, until the block ends; gives what came of it where there is nothing to do.
+
+    A record that cannot be read is moved out of the way, and the observer is told.
+    """
+    store = RecordStore(job.results)
+    with ExitStack() as held:
+        ended = ended_before(job.run, store)
+        if ended is None:
+            try:
+                held.enter_context(store.hold(job.run.spec))
+            except Timeout:
+                ended = Ended("held")
+            else:
+                ended = ended_before(job.run, store)  # another process may have ended it meanwhile
+        if ended is None and state_of(job.run, store) == "damaged":  # under the lock: another may be mending it
+            observer.warned(f"a record could not be read and was moved to {store.set_aside(job.run.spec)}")
+        yield ended
 
 
 def lost(job: Job, why: str) -> Ended:

@@ -115,6 +115,16 @@ class Tuning(Frozen):
         return self
 
 
+class Resources(Frozen):
+    """What each run gets of a cluster that carries it out; no effect on results, but for rounding by its threads."""
+
+    cpus: PositiveInt = Field(default=1, description="Cores, and threads of the run.")
+    gpus: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="GPUs, or a part of one; left out: one where the cluster has any."
+    )
+    memory: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Memory in GiB.")
+
+
 class BudgetSpec(Spec):
     """What every run of a suite may spend. Either `steps` or `epochs` (passes over all data sets together).
 
@@ -140,6 +150,9 @@ class BudgetSpec(Spec):
     )
     checkpoint_every: PositiveInt = Field(default=200, description="Steps between checkpoints; no effect on results.")
     tuning: Tuning | None = None
+    resources: Resources = Field(
+        default=Resources(), description="What a run gets of a cluster (`bench run --executor`); no effect on results."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

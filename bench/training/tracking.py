@@ -18,24 +18,37 @@ Track = Callable[[int, Mapping[str, float]], None]
 
 
 @contextmanager
-def tracking(run: RunSpec, title: str, suite: str, names: Sequence[str], folder: Path) -> Iterator[Track]:
+def tracking(
+    run: RunSpec, title: str, suite: str, names: Sequence[str], folder: Path, warn: Callable[[str], None]
+) -> Iterator[Track]:
     """A run in each of these trackers, open within the block; what it gives passes values on to all of them.
 
     TensorBoard's files stand in `folder`, by title and id; W&B and MLflow go by their own environment variables, with
-    the suite as their project or experiment. Raises `UsageError` where a tracker cannot be started.
+    the suite as their project or experiment. A tracker that fails is told no more, and `warn` why; the run goes on.
+    Raises `UsageError` where a tracker cannot be started.
     """
     with ExitStack() as open_trackers:
-        started = [open_trackers.enter_context(_tracker(name, run, title, suite, folder)) for name in names]
+        started = {name: open_trackers.enter_context(_tracker(name, run, title, suite, folder, warn)) for name in names}
 
         def track(step: int, values: Mapping[str, float]) -> None:
-            for tracker in started:
-                tracker.log(dict(values), step=step)
+            for name, tracker in list(started.items()):
+                try:
+                    tracker.log(dict(values), step=step)
+                except Exception as error:
+                    del started[name]
+                    warn(f"{title}: {_failed(name, error)}")
 
         yield track
 
 
+def _failed(name: str, error: Exception) -> str:
+    return f"the tracker '{name}' failed and is told no more of this run: {type(error).__name__}: {error}"
+
+
 @contextmanager
-def _tracker(name: str, run: RunSpec, title: str, suite: str, folder: Path) -> Iterator[Any]:
+def _tracker(
+    name: str, run: RunSpec, title: str, suite: str, folder: Path, warn: Callable[[str], None]
+) -> Iterator[Any]:
     """One of accelerate's trackers, started with the settings of a run, and finished in the end."""
     place = f"{title.replace('/', '.')} {run.id}"
     own = {
@@ -57,7 +70,10 @@ def _tracker(name: str, run: RunSpec, title: str, suite: str, folder: Path) -> I
     try:
         yield tracker
     finally:
-        tracker.finish()
+        try:
+            tracker.finish()
+        except Exception as error:
+            warn(f"{title}: {_failed(name, error)}")
 
 
 def settings_of(run: RunSpec, suite: str) -> dict[str, str | int | float | bool]:

@@ -282,6 +282,7 @@ def ids(bench):
         ("tiny", "macro_f1: 0.05", "macro_f1: 0.5"),
         ("tiny_budget", "A budget for tests", "Another title"),
         ("tiny_budget", "checkpoint_every: 2", "checkpoint_every: 3"),
+        ("tiny_budget", "checkpoint_every: 2", "resources: {cpus: 3, gpus: 0.5, memory: 2}"),
         ("tiny_budget", "augmentation: {shift: 0.1, flip: true, color", "augmentation: {flip: true, shift: 0.1, color"),
         ("tiny_net", "A network for tests", "Another title"),
         ("tiny_net", "family: ResNet", "family: Others"),

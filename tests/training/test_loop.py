@@ -180,8 +180,9 @@ def test_a_loss_that_is_not_finite_ends_the_run(planned, tmp_path, name):
         assert "learning rate" in told.value.hint
 
 
-def test_two_precisions_in_one_process(planned, tmp_path):
+def test_two_precisions_in_one_process(planned, world, tmp_path):
     """The second run's precision is its own, and the first can be repeated to the bit afterwards."""
+    world.change("tiny_budget", "image_size: 16", "image_size: 32")  # torch 2.13 gives NaN of maps of one pixel
     one = planned("alone")
     plain = run_of(one, "single_task", "expression").spec
     short = changed(plain, precision="bfloat16")
@@ -208,7 +209,8 @@ def test_gradients_that_are_balanced_in_bfloat16_reach_the_backbone(planned, wor
         assert moved.norm() > 0.5 * wanted.norm(), name
 
 
-def test_bfloat16_goes_on_to_the_same_numbers_too(planned, tmp_path):
+def test_bfloat16_goes_on_to_the_same_numbers_too(planned, world, tmp_path):
+    world.change("tiny_budget", "image_size: 16", "image_size: 32")  # torch 2.13 gives NaN of maps of one pixel
     one = planned("alone")
     run = changed(run_of(one, "single_task", "expression").spec, precision="bfloat16")
     whole = go(one, run, tmp_path / "whole")

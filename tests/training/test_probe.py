@@ -374,6 +374,10 @@ def planned(world, monkeypatch):
     for name, value in world.variables.items():
         monkeypatch.setenv(name, value)
     world.change("tiny_net", "timm: test_resnet", "timm: test_resnet\noptions: {drop_path_rate: 0.3}")
+    return prepared()
+
+
+def prepared():
     (one,) = plan(open_catalog([]), "tiny", seeds=1)
     for preparation in one.preparations.values():
         preparation.prepare()
@@ -413,11 +417,13 @@ def test_a_probed_training_ends_with_the_same_numbers_to_the_bit(planned, tmp_pa
     assert [(a.step, a.relatedness) for a in probe.agreements] == [(s, "emotion_action_units") for s in (0, 3, 6)]
 
 
-def test_a_run_in_half_precision_is_looked_at_in_full(planned, tmp_path):
+def test_a_run_in_half_precision_is_looked_at_in_full(planned, world, tmp_path):
     """One step changes a loss by less than half precision tells; and the training is still not touched.
 
     Its weights are not compared: torch leaves gradients of kernel cells that only ever meet padding as it finds them.
     """
+    world.change("tiny_budget", "image_size: 16", "image_size: 32")  # torch 2.13 gives NaN of maps of one pixel
+    planned = prepared()
     content = run_of(planned, "multi_task").model_dump(mode="json")
     content["recipe"]["precision"] = "bfloat16"
     run = RunSpec.model_validate_json(json.dumps(content))
