@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from bench.runs.plan import SuitePlan
     from bench.runs.records import Record, RecordStore
     from bench.runs.shares import Share
-    from bench.specs.budget import Resources
+    from bench.specs.references import ResolvedSuite
 
 SOME_RUNS_FAILED = 4
 WATCH_SECONDS = 1.0
@@ -172,9 +172,12 @@ def run(
 
             catalog = catalog_of(specs)
             resolved = checked_suite(catalog, suite, budget=budget)
-            check_machine(one.budget for one in resolved)
-            cluster = _cluster(executor, address, jobs, [one.budget.resources for one in resolved])
-            carrier = stack.enter_context(cluster) if cluster else workers or InThisProcess()
+            found = (
+                _cluster(address, jobs, resolved) if executor is Where.RAY else nullcontext(workers or InThisProcess())
+            )
+            carrier = stack.enter_context(found)
+            if carrier.here:
+                check_machine(one.budget for one in resolved)
             with RunProgress(errors()) as progress:
                 for one in resolved:
                     prepare_data(list(find_preparations(catalog, one).values()), progress, should_stop)
@@ -337,14 +340,12 @@ def _refuse_together(
 
 
 def _cluster(
-    executor: Where, address: str | None, jobs: int | None, resources: Sequence[Resources]
-) -> AbstractContextManager[AnyExecutor] | None:
-    """The executor of a cluster; None where runs are carried out on this machine."""
-    if executor is Where.RAY:
-        from bench.runs.ray_cluster import ray_cluster
+    address: str | None, jobs: int | None, suites: Sequence[ResolvedSuite]
+) -> AbstractContextManager[AnyExecutor]:
+    """The Ray cluster at an address, which must have what runs of these suites ask for."""
+    from bench.runs.ray_cluster import ray_cluster
 
-        return ray_cluster(address, jobs, resources)
-    return None
+    return ray_cluster(address, jobs, [suite.budget.resources for suite in suites])
 
 
 def carry_out(

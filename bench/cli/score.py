@@ -83,6 +83,7 @@ def score(
         only=only or (),
         controls=controls,
         store=store,
+        networks=False,
     )
     known = {planned.spec.id for one in plans for planned in one.everything}
     if run is not None and run not in known:

@@ -74,7 +74,7 @@ def pack(
     from bench.runs.records import RecordStore
 
     store, catalog, names = RecordStore(results_of(results)), catalog_of(specs), local_names()
-    plans = plan(catalog, suite, budget=budget, seeds=seeds, store=store)
+    plans = plan(catalog, suite, budget=budget, seeds=seeds, store=store, networks=False)
     request = Request(suite, budget, seeds, partial, name, by, contact, licence, note)
     with ExitStack() as stack:
         folder = stack.enter_context(new_folder(out.absolute()))

@@ -22,9 +22,14 @@ def timm() -> Any:
     return timm
 
 
-@cache
 def has_compiled_operators() -> bool:
     """Whether torchvision has its own; where not, they are declared."""
+    return _declared() is None
+
+
+@cache
+def _declared() -> Any:
+    """What declares the operators, for as long as it is held; None where torchvision has its own."""
     import torch
 
     try:
@@ -35,10 +40,5 @@ def has_compiled_operators() -> bool:
         operators = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
         operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
-        _declared.append(operators)
-        return False
-    return True
-
-
-_declared: list[Any] = []
-"""Operators stay declared for as long as their library is held."""
+        return operators
+    return None

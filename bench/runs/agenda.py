@@ -88,8 +88,8 @@ class Agenda:
 
     def take(self, fits: Callable[[Job], bool] = lambda job: True) -> Job | None:
         """The next job that `fits` and can be begun by now; None where all such jobs are under way or wait."""
-        ready = [job for job in self._waiting.values() if fits(job) and not self._is_waiting(job)]
-        job = next((job for job in ready if job.id not in self._held), None) or self._take_held(ready)
+        able = (job for job in self._waiting.values() if job.id not in self._held and fits(job))
+        job = next((job for job in able if not self._is_waiting(job)), None) or self._take_held(fits)
         return self._waiting.pop(job.id) if job is not None else None
 
     def ended(self, job: Job, ended: Ended) -> None:
@@ -117,8 +117,8 @@ class Agenda:
     def _is_waiting(self, job: Job) -> bool:
         return any(teacher.id in self._open for teacher in job.run.spec.teachers)
 
-    def _take_held(self, ready: Sequence[Job]) -> Job | None:
-        held = [job for job in ready if job.id in self._held]
+    def _take_held(self, fits: Callable[[Job], bool]) -> Job | None:
+        held = [job for run_id in self._held if (job := self._waiting.get(run_id)) is not None and fits(job)]
         for job in held:
             if job.id not in self._told:
                 self._told.add(job.id)

@@ -14,7 +14,6 @@ from bench.errors import RecordError
 from bench.runs.controls import control_methods
 from bench.runs.plan import SuitePlan
 from bench.runs.records import RECORD, Record, RecordStore
-from bench.specs.fingerprint import canonical
 from bench.specs.run import Provenance, RunSpec
 
 
@@ -66,7 +65,7 @@ def read_archive(store: RecordStore, plans: Sequence[SuitePlan], *, curves: floa
             if isinstance(record, RecordError):
                 unreadable[name] = record
             elif record.id in wanted:
-                environment = shared.setdefault(canonical(record.environment), record.environment)
+                environment = shared.setdefault(json.dumps(record.environment, sort_keys=True), record.environment)
                 update: dict[str, Any] = {"environment": environment}
                 if record.run.seed >= curves:
                     update["curve"] = ()

@@ -27,12 +27,14 @@ _IDLE_SECONDS = 0.05
 
 
 class Executor(Protocol):
-    """Where runs are carried out: in this process or in several.
+    """Where runs are carried out: in this process, in several, or on a cluster.
 
-    `shares`: what each of several processes may use; none where it is this one with all that it has.
+    `shares`: what each of several processes may use; none where it is this one with all that it has. `here`: whether it
+    is this machine that trains, so that what it cannot do can be said before anything is done.
     """
 
     shares: Sequence[Share]
+    here: bool
 
     def carry_out(self, agenda: Agenda, observer: Observer, should_stop: Callable[[], bool]) -> None:
         """Carry out what the agenda hands out until it is finished, and tell it what came of each.
@@ -46,6 +48,7 @@ class InThisProcess:
     """One run after the other, here."""
 
     shares: Sequence[Share] = ()
+    here = True
 
     def carry_out(self, agenda: Agenda, observer: Observer, should_stop: Callable[[], bool]) -> None:
         worker = Worker(observer, should_stop)
@@ -110,7 +113,8 @@ def execute(
     after each step, says so, after saving checkpoints, and `InfrastructureError` when results can no longer be stored.
     """
     tally = Tally() if tally is None else tally
-    check_machine(plan.suite.budget for plan in plans)
+    if executor.here:
+        check_machine(plan.suite.budget for plan in plans)
     jobs: dict[str, Job] = {}
     teachers = frozenset[str]().union(*(plan.teachers for plan in plans))
     for plan in plans:

@@ -93,6 +93,8 @@ def processes(shares: Sequence[Share]) -> Iterator[Processes]:
 class Processes:
     """An executor of workers that stay from one stage of a suite to the next."""
 
+    here = True
+
     def __init__(self, shares: Sequence[Share]) -> None:
         self.shares = shares
         self._workers = [_Process(share) for share in shares]

@@ -77,6 +77,8 @@ def ray_cluster(address: str | None, jobs: int | None, resources: Iterable[Resou
 class RayCluster:
     """An executor on the cluster that this process is connected to."""
 
+    here = False
+
     def __init__(self, ray: Any, jobs: int | None, resources: Sequence[Resources]) -> None:
         self._ray, self._jobs = ray, jobs
         self._seats: list[_Seat] = []

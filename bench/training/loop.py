@@ -346,12 +346,11 @@ class _Training:
     def _write_checkpoint(self) -> None:
         scaler = self.accelerator.scaler
         scaler_state = None if scaler is None else scaler.state_dict()
-        network, optimizer = self.network, self.optimizer
-        save_checkpoint(self.checkpoint, self.run.id, self.state, network, self.balancer, optimizer, scaler_state)
+        parts = self.network, self.balancer, self.optimizer
+        save_checkpoint(self.checkpoint, self.run.id, self.state, *parts, scaler_state)
 
     def _resume(self) -> None:
-        network, optimizer = self.network, self.optimizer
-        found = load_checkpoint(self.checkpoint, self.run.id, network, self.balancer, optimizer)
+        found = load_checkpoint(self.checkpoint, self.run.id, self.network, self.balancer, self.optimizer)
         if found is None:
             return
         self.state, scaler_state = found

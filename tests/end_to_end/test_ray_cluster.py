@@ -1,7 +1,4 @@
-"""Runs on real Ray clusters of two nodes on this machine (`make cluster`): one is killed, and numbers stay the same.
-
-What a seat does by itself is tested without Ray in `tests/runs/test_seat.py`.
-"""
+"""Runs on real Ray clusters of two nodes on this machine (`make cluster`): one is killed, and numbers stay the same."""
 
 from __future__ import annotations
 

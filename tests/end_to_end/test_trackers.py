@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import Mock
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -49,6 +50,18 @@ def test_tensorboard_is_told_what_the_record_says(world, bench):
         settings = next(folders[record["id"]].rglob("hparams.yml")).read_text(encoding="utf-8")
         assert f"method: {record['run']['method']}" in settings
         assert "optimizer.learning_rate: 0.001" in settings
+
+
+def test_a_tracker_that_fails_on_the_way_is_told_no_more_and_the_records_are_good(world, bench, monkeypatch):
+    log, finish = Mock(side_effect=OSError("the server is gone")), Mock(side_effect=OSError("nor is it back"))
+    monkeypatch.setattr("accelerate.tracking.TensorBoardTracker.log", log)
+    monkeypatch.setattr("accelerate.tracking.TensorBoardTracker.finish", finish)
+    done = bench(*RUNS, "--tracker", "tensorboard")
+    assert done.code == 0, done.err
+    records = [json.loads(file.read_text()) for file in world.results.glob("runs/[a-z]*/*/record.json")]
+    assert {record["status"] for record in records} == {"done"}
+    assert log.call_count == len(records) == done.err.count("the server is gone") == done.err.count("nor is it back")
+    assert "the tracker 'tensorboard' failed and is told no more of this run: OSError" in done.err
 
 
 def test_a_tracker_that_nobody_knows_is_refused_with_the_nearest(bench):

@@ -94,6 +94,19 @@ def test_held_runs_come_again_after_all_others_and_it_is_told_once(monkeypatch):
     observer.waiting.assert_called_once_with(held.run)
 
 
+def test_only_runs_that_fit_are_taken_held_ones_among_them(monkeypatch):
+    monkeypatch.setattr(agenda.time, "monotonic", itertools.count(step=10).__next__)
+    small, large = job(planned("small", 1)), job(planned("large", 1))
+    todo = Agenda([small, large], Mock(), Tally())
+    assert todo.take(lambda one: one is large) is large
+    todo.ended(large, Ended("held"))
+    assert todo.take(lambda one: one is not large and one is not small) is None
+    assert todo.waiting == (small, large)
+    assert todo.take(lambda one: one is large) is large
+    assert todo.take(lambda one: one is large) is None
+    assert todo.take() is small
+
+
 def test_what_came_is_counted_and_told():
     runs = {state: job(planned(state, 1)) for state in ("done", "failed", "diverged")}
     trial = job(planned("trial", 1, trial="t"))

@@ -189,6 +189,14 @@ def test_what_cannot_be_done_as_asked(bench, arguments, said):
     assert said in told.err
 
 
+def test_who_only_looks_need_not_have_the_networks(world, bench):
+    world.change("tiny_net", "timm: test_resnet", "timm: no_such_network")
+    assert "no_such_network" in bench("plan", "tiny").err
+    shown = bench("status", "tiny")
+    assert shown.code == 0
+    assert "missing" in shown.out
+
+
 def test_planning_writes_nothing(world, bench):
     before = everything(world.root)
     plans = [bench("plan", "tiny"), bench("run", "--suite", "tiny", "--dry-run"), bench("status", "tiny")]

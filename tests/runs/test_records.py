@@ -166,6 +166,14 @@ def test_a_score_that_is_no_finite_number_is_refused(done, redo, value):
     assert "nan" not in told.out and "inf" not in told.out.replace("inference", "")
 
 
+def test_an_environment_may_say_what_json_cannot(done, redo):
+    """Nothing is computed from it, so it is no reason to leave a record out, and none to fail."""
+    altered(folders(done)[0], lambda content: content["environment"].update(load=float("nan")))
+    told = redo("leaderboard", "tiny")
+    assert told.code == 0, told.err
+    assert "left out" not in told.out
+
+
 def test_altered_records_are_left_out_said_so_and_made_again(done, redo):
     expected, chosen = results_of(done), folders(done)[: len(ALTERATIONS)]
     for folder, alter in zip(chosen, ALTERATIONS.values(), strict=True):

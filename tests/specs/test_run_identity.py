@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -217,6 +218,31 @@ def test_leaving_out_adding_and_turning_round_make_another_run_too(path, value):
         here = here[part]
     here[path[-1]] = value
     assert run_of(copy).id != run_of(RUN).id
+
+
+def test_an_id_is_the_hash_of_the_whole_description():
+    """Ids stand in stored results, however parts of their text are shared: another one here loses all of them."""
+    content = changed(RUN, PLACE)
+    del content["backbone"]["weights"]["file"]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    assert run_of(RUN).id == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_copies_have_ids_of_their_own():
+    run = run_of(RUN)
+    assert run.id and run.recipe.text and run.backbone.text  # what a copy must not take over
+    recipe = run.recipe.model_copy(update={"steps": 7})
+    longer = json.loads(json.dumps(RUN))
+    longer["recipe"]["steps"] = 7
+    assert run.model_copy(update={"recipe": recipe}).id == run_of(longer).id != run.id
+    backbone = run.backbone.model_copy(update={"timm": "test_vit"})
+    other = json.loads(json.dumps(RUN))
+    other["backbone"]["timm"] = "test_vit"
+    assert run.model_copy(update={"backbone": backbone}).id == run_of(other).id != run.id
+    teachers = (run.teachers[0].model_copy(update={"id": "2d"}),)
+    seeded = RUN | {"seed": 3, "teachers": [RUN["teachers"][0] | {"id": "2d"}]}
+    assert run.seeded(3, teachers) == run_of(seeded)
+    assert run.seeded(3, teachers).id == run_of(seeded).id
 
 
 def test_an_id_does_not_depend_on_the_order_of_keys():
