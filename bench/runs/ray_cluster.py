@@ -248,13 +248,13 @@ class _Seat:
 
     def take(self, answer: Any, content: Any, agenda: Agenda, observer: Observer) -> None:
         """Act on an answer of the seat."""
-        if answer == self._taken:
+        if answer == self.news:
+            self.news = self._actor.hear.remote()
+            for said in content:
+                self._pass_on(said, agenda, observer)
+        elif answer == self._taken:  # else of a file before the one that is sent now, whose end was taken meanwhile
             self._taken = None
             self._send()
-            return
-        self.news = self._actor.hear.remote()
-        for said in content:
-            self._pass_on(said, agenda, observer)
 
     def ask_to_stop(self) -> None:
         self._actor.stop.remote()
